@@ -1,0 +1,70 @@
+import { ConfigError, readConfig, type Config } from '../shared/config/config.js';
+import { PortInUse } from '../shared/graphql/server.js';
+import type { Identity } from '../shared/identity/identity.js';
+import { createLogger, type Logger } from '../shared/observability/logger.js';
+import { createMetrics } from '../shared/observability/metrics.js';
+import { DEMO_ADMIN_ID, loadDemoData } from './demo.js';
+import { DataFolderInUse, openEmbeddedEngines } from './engines.js';
+import { summary } from './summary.js';
+import { startSystem, type System } from './system.js';
+
+/** In demo mode everybody is the demo administrator. */
+const DEMO_ADMIN: Identity = { role: 'ADMIN', userId: DEMO_ADMIN_ID };
+
+/** Ctrl-C through npm arrives twice within moments; only a later one means "now". */
+const IMPATIENT_AFTER_MS = 1_000;
+
+/** A drain that takes longer than this will not end by itself. */
+const DRAIN_LIMIT_MS = 4_500;
+
+const begun = performance.now() - process.uptime() * 1_000;
+
+try {
+  const config = readConfig(process.env);
+  const log = await createLogger(config);
+  const system = await start(config, log);
+  console.log(summary(config, performance.now() - begun));
+  stopOnSignals(system, log);
+} catch (error) {
+  const expected = error instanceof ConfigError || error instanceof PortInUse || error instanceof DataFolderInUse;
+  console.error(expected ? error.message : error);
+  process.exit(expected ? 2 : 1);
+}
+
+async function start(config: Config, log: Logger): Promise<System> {
+  const engines = await openEmbeddedEngines(config.dataDir);
+  const system = await startSystem({
+    config,
+    engines,
+    log,
+    metrics: createMetrics(),
+    now: Date.now,
+    authenticate: () => Promise.resolve(DEMO_ADMIN),
+  });
+  if (config.demoData) await loadDemoData(system, engines.documents, log);
+  return system;
+}
+
+function stopOnSignals(system: System, log: Logger): void {
+  let asked: number | undefined;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (asked !== undefined) {
+      if (performance.now() - asked > IMPATIENT_AFTER_MS) process.exit(130);
+      return;
+    }
+    asked = performance.now();
+    log.info({ signal }, 'stopping');
+    setTimeout(() => {
+      log.error('the drain took too long; whatever was under way goes on at the next start');
+      process.exit(1);
+    }, DRAIN_LIMIT_MS).unref();
+    system.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'could not stop cleanly');
+        process.exit(1);
+      },
+    );
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
+}

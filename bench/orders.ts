@@ -1,0 +1,111 @@
+import { concurrently, httpClient, quantile, socketClient, type GraphQL } from './client.js';
+import type { Running } from './process.js';
+
+export const CREATE_PRODUCT = 'mutation ($input: CreateProductInput!) { createProduct(input: $input) { product { id } } }';
+export const CREATE_ORDER = 'mutation ($input: CreateOrderInput!) { createOrder(input: $input) { order { id } } }';
+
+const RATE = 50; // orders per second
+const SECONDS = 20;
+const WARM_UP = 100; // orders that are not counted
+const BURST = 2_000;
+const CONNECTIONS = 32;
+const PRODUCTS = 20;
+
+/** Products with stock for everything that is ordered here. */
+export async function stocked(graphql: GraphQL): Promise<string[]> {
+  const ids: string[] = [];
+  for (let index = 0; index < PRODUCTS; index += 1) {
+    const input = { name: `Bench ${index}`, price: '10.00', stock: 1_000_000 };
+    const { createProduct } = await graphql<{ createProduct: { product: { id: string } } }>(CREATE_PRODUCT, { input });
+    ids.push(createProduct.product.id);
+  }
+  return ids;
+}
+
+export interface Latencies {
+  readonly created: { readonly p50: number; readonly p99: number };
+  readonly awaitingPayment: { readonly p50: number; readonly p99: number };
+}
+
+/** From sending createOrder to the subscriber's messages, at a fixed rate whatever the answers take. Milliseconds. */
+export async function orderLatency({ ports }: Running): Promise<Latencies> {
+  const gateway = ports['GATEWAY_PORT'] ?? 0;
+  const { graphql, close } = httpClient(gateway, CONNECTIONS);
+  const socket = socketClient(gateway);
+  const products = await stocked(graphql);
+  const { me } = await graphql<{ me: { id: string } }>('{ me { id } }');
+
+  const seen = { PENDING: new Map<string, number>(), AWAITING_PAYMENT: new Map<string, number>() };
+  const stop = socket.subscribe<{ orderStatusChanged: { kind: string; status: keyof typeof seen; order: { id: string } } }>(
+    {
+      query: 'subscription ($userId: ID) { orderStatusChanged(userId: $userId) { kind status order { id } } }',
+      variables: { userId: me.id },
+    },
+    {
+      next({ data }) {
+        const message = data?.orderStatusChanged;
+        if (message?.kind === 'CHANGE') seen[message.status].set(message.order.id, performance.now());
+      },
+      error: (error) => {
+        throw error as Error;
+      },
+      complete: () => undefined,
+    },
+  );
+  await new Promise((resolve) => setTimeout(resolve, 500));
+
+  const sent = new Map<string, number>();
+  const total = WARM_UP + RATE * SECONDS;
+  const begun = performance.now();
+  const pending: Promise<void>[] = [];
+  for (let index = 0; index < total; index += 1) {
+    const due = begun + (index * 1_000) / RATE;
+    const wait = due - performance.now();
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    const at = performance.now();
+    const input = { items: [{ productId: products[index % PRODUCTS], quantity: 1 }] };
+    pending.push(
+      graphql<{ createOrder: { order: { id: string } } }>(CREATE_ORDER, { input }).then(({ createOrder }) => {
+        if (index >= WARM_UP) sent.set(createOrder.order.id, at);
+      }),
+    );
+  }
+  await Promise.all(pending);
+  while ([...sent.keys()].some((id) => !seen.AWAITING_PAYMENT.has(id))) await new Promise((resolve) => setTimeout(resolve, 20));
+  stop();
+  await socket.dispose();
+  await close();
+
+  const of = (arrived: ReadonlyMap<string, number>) => {
+    const times = [...sent].map(([id, at]) => (arrived.get(id) ?? NaN) - at);
+    return { p50: quantile(times, 0.5), p99: quantile(times, 0.99) };
+  };
+  return { created: of(seen.PENDING), awaitingPayment: of(seen.AWAITING_PAYMENT) };
+}
+
+export interface Burst {
+  /** Orders answered per second. */
+  readonly accepted: number;
+  /** Orders created, reserved and in the view as AWAITING_PAYMENT, per second, from the first request on. */
+  readonly processed: number;
+}
+
+/** So many orders as fast as they are taken, until every one is AWAITING_PAYMENT in the view. */
+export async function orderBurst({ ports }: Running): Promise<Burst> {
+  const { graphql, close } = httpClient(ports['GATEWAY_PORT'] ?? 0, CONNECTIONS);
+  const products = await stocked(graphql);
+  const waiting = async (): Promise<number> => {
+    const query = '{ orders(first: 1, filter: { status: [AWAITING_PAYMENT] }) { totalCount } }';
+    return (await graphql<{ orders: { totalCount: number } }>(query)).orders.totalCount;
+  };
+  const before = await waiting();
+  const begun = performance.now();
+  await concurrently(BURST, CONNECTIONS, async (index) => {
+    await graphql(CREATE_ORDER, { input: { items: [{ productId: products[index % PRODUCTS], quantity: 1 }] } });
+  });
+  const accepted = performance.now();
+  while ((await waiting()) < before + BURST) await new Promise((resolve) => setTimeout(resolve, 20));
+  const processed = performance.now();
+  await close();
+  return { accepted: (BURST * 1_000) / (accepted - begun), processed: (BURST * 1_000) / (processed - begun) };
+}

@@ -1,0 +1,99 @@
+import { GraphQLError, Kind, type DocumentNode, type SelectionSetNode } from 'graphql';
+
+/** What a request may ask for. Whatever is above is refused before it is validated or planned. */
+export const LIMITS = {
+  /** Of an HTTP body or a WebSocket message. */
+  bodyBytes: 1_048_576,
+  /** Lexer tokens; a full introspection query has 184. */
+  tokens: 2_000,
+  /** Nested fields, fragments unfolded; a full introspection query has 15. */
+  depth: 16,
+  /** Aliased fields, fragments unfolded. */
+  aliases: 50,
+  /** Fields of Query, Mutation or Subscription, fragments unfolded. */
+  rootFields: 20,
+  /** All fields, fragments unfolded; a full introspection query has 230. */
+  fields: 1_000,
+} as const;
+
+interface Size {
+  readonly depth: number;
+  readonly aliases: number;
+  readonly fields: number;
+}
+
+const EMPTY: Size = { depth: 0, aliases: 0, fields: 0 };
+
+/** The first limit a document goes over, or undefined. Linear in the document, however its fragments nest. */
+export function overLimit(document: DocumentNode): GraphQLError | undefined {
+  const fragments = new Map<string, SelectionSetNode>();
+  for (const definition of document.definitions) {
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition.selectionSet);
+  }
+  // A fragment is EMPTY while it is being measured, so that cycles end here; validation refuses them by name.
+  const measured = new Map<string, Size>();
+  const roots = new Map<string, number>();
+
+  const fragmentSize = (name: string): Size => {
+    const known = measured.get(name);
+    if (known !== undefined) return known;
+    measured.set(name, EMPTY);
+    const selectionSet = fragments.get(name);
+    const size = selectionSet === undefined ? EMPTY : sizeOf(selectionSet);
+    measured.set(name, size);
+    return size;
+  };
+
+  const sizeOf = ({ selections }: SelectionSetNode): Size => {
+    let depth = 0;
+    let aliases = 0;
+    let fields = 0;
+    for (const selection of selections) {
+      const inner =
+        selection.kind === Kind.FRAGMENT_SPREAD
+          ? fragmentSize(selection.name.value)
+          : selection.selectionSet === undefined
+            ? EMPTY
+            : sizeOf(selection.selectionSet);
+      const own = selection.kind === Kind.FIELD ? 1 : 0;
+      depth = Math.max(depth, inner.depth + own);
+      fields += inner.fields + own;
+      aliases += inner.aliases + (selection.kind === Kind.FIELD && selection.alias !== undefined ? 1 : 0);
+    }
+    return { depth, aliases, fields };
+  };
+
+  const rootFields = ({ selections }: SelectionSetNode): number => {
+    let count = 0;
+    for (const selection of selections) {
+      if (selection.kind === Kind.FIELD) count++;
+      else if (selection.kind === Kind.INLINE_FRAGMENT) count += rootFields(selection.selectionSet);
+      else count += rootsOfFragment(selection.name.value);
+    }
+    return count;
+  };
+
+  const rootsOfFragment = (name: string): number => {
+    const known = roots.get(name);
+    if (known !== undefined) return known;
+    roots.set(name, 0);
+    const selectionSet = fragments.get(name);
+    const count = selectionSet === undefined ? 0 : rootFields(selectionSet);
+    roots.set(name, count);
+    return count;
+  };
+
+  for (const definition of document.definitions) {
+    if (definition.kind !== Kind.OPERATION_DEFINITION) continue;
+    const { depth, aliases, fields } = sizeOf(definition.selectionSet);
+    if (depth > LIMITS.depth) return refusal(`is nested ${depth} levels deep; ${LIMITS.depth} are allowed`);
+    if (aliases > LIMITS.aliases) return refusal(`has ${aliases} aliases; ${LIMITS.aliases} are allowed`);
+    if (fields > LIMITS.fields) return refusal(`has ${fields} fields; ${LIMITS.fields} are allowed`);
+    const count = rootFields(definition.selectionSet);
+    if (count > LIMITS.rootFields) return refusal(`has ${count} root fields; ${LIMITS.rootFields} are allowed`);
+  }
+  return undefined;
+}
+
+const refusal = (what: string): GraphQLError =>
+  new GraphQLError(`The operation ${what}.`, { extensions: { code: 'VALIDATION' } });

@@ -1,0 +1,177 @@
+import { createClient, type Client } from 'graphql-ws';
+import type { GraphQLFormattedError } from 'graphql';
+import { WebSocket } from 'ws';
+import { REQUEST_ID_HEADER, TRACEPARENT_HEADER } from '../../shared/graphql/request.js';
+import { ANONYMOUS, IDENTITY_EXTENSION, IDENTITY_HEADER } from '../../shared/identity/identity.js';
+import type { Logger } from '../../shared/observability/logger.js';
+import type { GatewayContext } from '../context.js';
+import type { IdentityTokens } from '../identity-tokens.js';
+
+/** Kept open that long after its last operation; graphql-ws's timer for it also delays the end of the process. */
+const IDLE_CLOSE_MS = 500;
+
+/** A subgraph that is silent is pinged that often, and given up when it does not answer. */
+const PING_EVERY_MS = 10_000;
+const PONG_WITHIN_MS = 5_000;
+
+const ACKNOWLEDGED_WITHIN_MS = 5_000;
+
+/** Pause before the next attempt to connect, doubled with every failure. */
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 2_000;
+
+/** One message of an upstream operation. */
+export interface UpstreamEvent {
+  readonly data?: Record<string, unknown> | null;
+  readonly errors?: readonly GraphQLFormattedError[];
+}
+
+export interface UpstreamOperation {
+  readonly query: string;
+  readonly operationName: string | undefined;
+  readonly variables: Readonly<Record<string, unknown>>;
+  readonly context: GatewayContext;
+}
+
+/** What becomes of an operation. After `failed`, `lost` or `complete` nothing more comes. */
+export interface UpstreamSink {
+  next(event: UpstreamEvent): void;
+  /** The subgraph refused it or gave up on it. */
+  failed(errors: readonly GraphQLFormattedError[]): void;
+  /**
+   * The socket is gone, or could not be opened.
+   * @param wasOpen whether the operation had reached the subgraph
+   * @param mayReturn false when trying again is of no use
+   */
+  lost(cause: Error, wasOpen: boolean, mayReturn: boolean): void;
+  complete(): void;
+}
+
+/** One WebSocket to one subgraph, opened when first needed and shared by all operations there. */
+export class Upstream {
+  readonly #name: string;
+  readonly #tokens: IdentityTokens;
+  readonly #client: Client;
+  #connected = false;
+  /** How often it was connected, so that an operation can tell whether it was while it ran. */
+  #connections = 0;
+  #failures = 0;
+  #pause: Promise<void> | undefined;
+  #endPause: (() => void) | undefined;
+  #pongTimer: NodeJS.Timeout | undefined;
+
+  constructor(name: string, url: string, tokens: IdentityTokens, log: Logger) {
+    this.#name = name;
+    this.#tokens = tokens;
+    this.#client = createClient({
+      url,
+      webSocketImpl: WebSocket,
+      // Admits the gateway as such; every operation brings the token of the person it is for.
+      connectionParams: () => ({ [IDENTITY_HEADER]: tokens.tokenFor(ANONYMOUS, name) }),
+      lazyCloseTimeout: IDLE_CLOSE_MS,
+      connectionAckWaitTimeout: ACKNOWLEDGED_WITHIN_MS,
+      retryAttempts: 0,
+      keepAlive: PING_EVERY_MS,
+      on: {
+        connected: () => {
+          this.#connected = true;
+          this.#connections++;
+          this.#failures = 0;
+        },
+        closed: (event) => {
+          this.#connected = false;
+          clearTimeout(this.#pongTimer);
+          const { code, reason } = event as { code: number; reason: string };
+          if (code !== 1000) log.warn({ subgraph: name, code, reason }, 'the WebSocket to a subgraph closed');
+        },
+        ping: (received) => {
+          if (!received) this.#pongTimer = setTimeout(() => this.#client.terminate(), PONG_WITHIN_MS);
+        },
+        pong: (received) => {
+          if (received) clearTimeout(this.#pongTimer);
+        },
+      },
+    });
+  }
+
+  /** Opens an operation; the answer ends it. Nothing reaches the sink after that. */
+  open({ query, operationName, variables, context }: UpstreamOperation, sink: UpstreamSink): () => void {
+    const { identity, requestId, traceparent } = context;
+    const connectionsBefore = this.#connected ? this.#connections - 1 : this.#connections;
+    let over = false;
+    const once = (report: () => void): void => {
+      if (over) return;
+      over = true;
+      report();
+    };
+    const end = this.#client.subscribe(
+      {
+        query,
+        ...(operationName !== undefined && { operationName }),
+        variables: { ...variables },
+        extensions: {
+          [IDENTITY_EXTENSION]: this.#tokens.tokenFor(identity, this.#name),
+          [REQUEST_ID_HEADER]: requestId,
+          ...(traceparent !== null && { [TRACEPARENT_HEADER]: traceparent }),
+        },
+      },
+      {
+        next: (event) => {
+          if (!over) sink.next(event as UpstreamEvent);
+        },
+        error: (error) =>
+          once(() => {
+            if (Array.isArray(error)) return sink.failed(error as readonly GraphQLFormattedError[]);
+            this.#noteLoss();
+            return sink.lost(causeOf(error), this.#connections > connectionsBefore, mayReturn(error));
+          }),
+        complete: () => once(() => sink.complete()),
+      },
+    );
+    return () => {
+      over = true;
+      end();
+    };
+  }
+
+  /** Resolves when another attempt makes sense: all operations that were lost together wait for the same moment. */
+  retryTime(): Promise<void> {
+    return this.#pause ?? Promise.resolve();
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#pongTimer);
+    this.#endPause?.();
+    await this.#client.dispose();
+  }
+
+  #noteLoss(): void {
+    // Every operation on the socket reports the same loss; the first one counts it.
+    if (this.#pause !== undefined) return;
+    const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures);
+    this.#failures++;
+    this.#pause = new Promise((resolve) => {
+      const timer = setTimeout(resolve, pause);
+      this.#endPause = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    void this.#pause.then(() => {
+      this.#pause = undefined;
+      this.#endPause = undefined;
+    });
+  }
+}
+
+function causeOf(error: unknown): Error {
+  if (error instanceof Error) return error;
+  const { code, reason, message } = error as { code?: number; reason?: string; message?: string };
+  return new Error(code === undefined ? (message ?? 'connection failed') : `closed with ${code} ${reason ?? ''}`);
+}
+
+/** Close codes by which a graphql-ws server says that the same again will not do. */
+const FINAL_CODES: ReadonlySet<unknown> = new Set([4400, 4401, 4403, 4406, 4409, 4429]);
+
+const mayReturn = (error: unknown): boolean =>
+  typeof error !== 'object' || error === null || !('code' in error) || !FINAL_CODES.has(error.code);

@@ -1,0 +1,50 @@
+/** Rebuilds dist/ and restarts it whenever a source changes. Ctrl-C stops both. */
+import { spawn } from 'node:child_process';
+import { context } from 'esbuild';
+import { distOptions } from './bundle.mjs';
+
+let child;
+let stopping = false;
+let restarting = Promise.resolve();
+
+const exited = (process) =>
+  process.exitCode !== null || process.signalCode !== null
+    ? Promise.resolve()
+    : new Promise((resolve) => process.once('exit', resolve));
+
+async function stop() {
+  if (child === undefined) return;
+  child.kill('SIGTERM');
+  await exited(child);
+}
+
+async function restart() {
+  await stop();
+  if (!stopping) child = spawn(process.execPath, ['--enable-source-maps', 'dist/main.js'], { stdio: 'inherit' });
+}
+
+const builder = await context({
+  ...distOptions(),
+  plugins: [
+    {
+      name: 'restart',
+      setup: (build) =>
+        build.onEnd(({ errors }) => {
+          // A build that failed leaves the running one alone; esbuild has printed why.
+          if (errors.length === 0) restarting = restarting.then(restart);
+        }),
+    },
+  ],
+});
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    if (stopping) return;
+    stopping = true;
+    void restarting
+      .then(stop)
+      .then(() => builder.dispose())
+      .then(() => process.exit(0));
+  });
+}
+await builder.watch();

@@ -1,0 +1,379 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+import { EngineUnavailable } from '../errors/errors.js';
+import { columnsFor, createTable } from './columns.js';
+import { rowContract } from './contract-rows.js';
+import type { Database, DatabaseOptions, Transaction } from './port.js';
+
+/** Somewhere to open databases: a folder, a server. */
+export interface DatabaseEngine {
+  /** A handle on the database `name`, made where there is none. Opening it again is another handle on the same data. */
+  open(options: DatabaseOptions): Promise<Database>;
+  /** Removes every database that was opened. */
+  dispose(): Promise<void>;
+}
+
+/** What an engine may lack; the suite then names the test it skips. */
+export interface DatabaseFeatures {
+  /** Transactions on different rows run side by side. */
+  readonly rowLocks: boolean;
+}
+
+class First1700000000001 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    const c = columnsFor(runner);
+    await createTable(
+      runner,
+      'accounts',
+      [
+        c.id('id'),
+        c.money('balance', { default: 0 }),
+        c.id('owner_id', { nullable: true }),
+        c.integer('version', { default: 1 }),
+      ],
+      { primaryKey: ['id'], indexes: [['owner_id']] },
+    );
+    await createTable(
+      runner,
+      'requests',
+      // The key's order differs from the columns' on purpose.
+      [c.json('payload', { nullable: true }), c.key('request_key'), c.id('actor_id')],
+      { primaryKey: ['actor_id', 'request_key'] },
+    );
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropTable('requests');
+    await runner.dropTable('accounts');
+  }
+}
+
+class Second1700000000002 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    const c = columnsFor(runner);
+    await createTable(
+      runner,
+      'things',
+      [
+        c.bigserial('id'),
+        c.key('name', { length: 100 }),
+        c.text('title', 200, { default: "it's" }),
+        c.text('story', 10_000, { nullable: true }),
+        c.instant('made_at', { nullable: true }),
+        c.money('price', { nullable: true }),
+        c.boolean('hidden', { default: false }),
+        c.json('doc', { nullable: true }),
+      ],
+      { uniques: [['name']], indexes: [['hidden', 'made_at']] },
+    );
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropTable('things');
+  }
+}
+
+const migrations = [First1700000000001, Second1700000000002];
+
+/** What every adapter of the database port keeps. `engine` is made once; every test gets fresh rows. */
+export function databaseContract(
+  name: string,
+  makeEngine: () => Promise<DatabaseEngine>,
+  features: DatabaseFeatures,
+): void {
+  describe(`database contract: ${name}`, () => {
+    const title = `tributary_contract_${process.pid}`;
+    let engine: DatabaseEngine;
+    let db: Database;
+    const opened: Database[] = [];
+    const open = async (as = title): Promise<Database> => {
+      const handle = await engine.open({ name: as, migrations });
+      opened.push(handle);
+      return handle;
+    };
+
+    beforeAll(async () => {
+      engine = await makeEngine();
+      db = await engine.open({ name: title, migrations });
+      await db.migrate();
+    });
+    afterEach(async () => {
+      for (const handle of opened.splice(0)) await handle.close();
+      await db.transaction(async (tx) => {
+        for (const table of ['accounts', 'requests', 'things']) await tx.execute(`DELETE FROM ${table}`);
+      });
+    });
+    afterAll(async () => {
+      await db.close();
+      await engine.dispose();
+    });
+
+    const account = async (balance = 0): Promise<string> => {
+      const id = randomUUID();
+      await db.transaction((tx) => tx.insert('accounts', [{ id, balance }]));
+      return id;
+    };
+    const balanceOf = async (id: string): Promise<number | undefined> =>
+      (await db.read<{ balance: number }>('SELECT balance FROM accounts WHERE id = ?', [id]))[0]?.balance;
+    const count = async (table: string): Promise<number | undefined> =>
+      (await db.read<{ n: number }>(`SELECT COUNT(*) AS n FROM ${table}`))[0]?.n;
+    const add = async (tx: Transaction, id: string, amount: number): Promise<void> => {
+      const [row] = await tx.lock<{ balance: number }>('accounts', 'id', [id]);
+      if (!row) throw new Error('The account is gone.');
+      await tx.execute('UPDATE accounts SET balance = ? WHERE id = ?', [row.balance + amount, id]);
+    };
+
+    describe('atomicity', () => {
+      test('all that a transaction wrote is there when its promise resolves, and its answer is handed on', async () => {
+        const id = randomUUID();
+        const answer = await db.transaction(async (tx) => {
+          await tx.insert('accounts', [{ id, balance: 5 }]);
+          await tx.insert('requests', [{ actor_id: id, request_key: 'a', payload: null }]);
+          return 'done';
+        });
+        expect([answer, await balanceOf(id), await count('requests')]).toEqual(['done', 5, 1]);
+      });
+
+      test('a throw rolls everything back and is rethrown as it is', async () => {
+        const id = await account(1);
+        const error = new Error('no');
+        const attempt = db.transaction(async (tx) => {
+          await tx.execute('UPDATE accounts SET balance = 9 WHERE id = ?', [id]);
+          await tx.insert('accounts', [{ id: randomUUID(), balance: 1 }]);
+          throw error;
+        });
+        await expect(attempt).rejects.toBe(error);
+        expect([await balanceOf(id), await count('accounts')]).toEqual([1, 1]);
+      });
+
+      test('wrong SQL rejects and leaves the connection usable', async () => {
+        await expect(db.transaction((tx) => tx.query('SELECT nonsense FROM nowhere'))).rejects.toThrow();
+        await expect(db.transaction((tx) => tx.execute('INSERT INTO accounts (id) VALUES (NULL)'))).rejects.toThrow();
+        await expect(db.read('SELECT nonsense FROM nowhere')).rejects.toThrow();
+        const id = await account(3);
+        expect(await balanceOf(id)).toBe(3);
+      });
+
+      test('a transaction sees its own writes, a read beside it never does, nor does it wait', async () => {
+        const id = await account(1);
+        await db.transaction(async (tx) => {
+          await tx.execute('UPDATE accounts SET balance = 2 WHERE id = ?', [id]);
+          expect(await tx.query('SELECT balance FROM accounts WHERE id = ?', [id])).toEqual([{ balance: 2 }]);
+          expect(await balanceOf(id)).toBe(1);
+        });
+        expect(await balanceOf(id)).toBe(2);
+      });
+
+      test('a transaction that is over takes no more statements', async () => {
+        const id = await account(1);
+        const leaked = await db.transaction(async (tx) => ({ tx }));
+        await expect(leaked.tx.execute('UPDATE accounts SET balance = 9 WHERE id = ?', [id])).rejects.toThrow();
+        expect(await balanceOf(id)).toBe(1);
+      });
+
+      test('afterCommit runs after the commit, in order, and never after a rollback', async () => {
+        const id = await account(1);
+        const seen: unknown[] = [];
+        await db.transaction(async (tx) => {
+          tx.afterCommit(() => seen.push('first'));
+          tx.afterCommit(() => seen.push(balanceOf(id)));
+          await tx.execute('UPDATE accounts SET balance = 2 WHERE id = ?', [id]);
+          expect(seen).toEqual([]);
+        });
+        expect([seen[0], await seen[1]]).toEqual(['first', 2]);
+        const failed = db.transaction(async (tx) => {
+          tx.afterCommit(() => seen.push('never'));
+          await tx.query('SELECT nonsense FROM nowhere');
+        });
+        await expect(failed).rejects.toThrow();
+        expect(seen).toHaveLength(2);
+      });
+
+      test('a callback that throws changes neither the result nor the callbacks after it', async () => {
+        let woken = false;
+        const answer = await db.transaction(async (tx) => {
+          tx.afterCommit(() => {
+            throw new Error('deaf worker');
+          });
+          tx.afterCommit(() => (woken = true));
+          return 7;
+        });
+        expect([answer, woken]).toEqual([7, true]);
+      });
+    });
+
+    describe('concurrency', () => {
+      test('20 workers that lock, read and write one row lose no increment', async () => {
+        const id = await account(0);
+        const worker = async (): Promise<void> => {
+          for (let i = 0; i < 10; i++) await db.transaction((tx) => add(tx, id, 1));
+        };
+        await Promise.all(Array.from({ length: 20 }, worker));
+        expect(await balanceOf(id)).toBe(200);
+      });
+
+      test('50 transfers that lock crosswise in both directions all end and lose nothing', async () => {
+        const [a, b] = [await account(1_000), await account(1_000)];
+        const transfer = (from: string, to: string, amount: number): Promise<void> =>
+          db.transaction(async (tx) => {
+            await add(tx, from, -amount);
+            await add(tx, to, amount);
+          });
+        await Promise.all(Array.from({ length: 50 }, (_, i) => (i % 2 === 0 ? transfer(a, b, 3) : transfer(b, a, 2))));
+        expect([await balanceOf(a), await balanceOf(b)]).toEqual([975, 1_025]);
+      });
+
+      test('two handles on one database take turns on a row', async () => {
+        const other = await open();
+        const id = await account(0);
+        await Promise.all(
+          Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? db : other).transaction((tx) => add(tx, id, 1))),
+        );
+        expect(await other.read('SELECT balance FROM accounts WHERE id = ?', [id])).toEqual([{ balance: 40 }]);
+      });
+
+      const twins = async (firstCommits: boolean): Promise<{ fresh: number; log: string[]; payload: unknown }> => {
+        const row = { actor_id: randomUUID(), request_key: 'pay-1' };
+        const log: string[] = [];
+        let second: Promise<{ fresh: number; payload: unknown }> | undefined;
+        const first = db.transaction(async (tx) => {
+          await tx.insertNew('requests', ['actor_id', 'request_key'], [{ ...row, payload: null }]);
+          second ??= db.transaction(async (twin) => {
+            const fresh = await twin.insertNew(
+              'requests',
+              ['actor_id', 'request_key'],
+              [{ ...row, payload: '"twin"' }],
+            );
+            log.push('twin answered');
+            const [found] = await twin.query<{ payload: string }>('SELECT payload FROM requests WHERE actor_id = ?', [
+              row.actor_id,
+            ]);
+            return { fresh, payload: found?.payload };
+          });
+          // Long enough for a twin that does not wait to be done.
+          for (let i = 0; i < 50; i++) await db.read('SELECT 1 AS one');
+          await tx.execute('UPDATE requests SET payload = ? WHERE actor_id = ?', ['"first"', row.actor_id]);
+          log.push('first ends');
+          if (!firstCommits) throw new Error('first fails');
+        });
+        if (firstCommits) await first;
+        else await expect(first).rejects.toThrow('first fails');
+        const { fresh, payload } = (await second) ?? { fresh: -1, payload: undefined };
+        return { fresh, log, payload };
+      };
+
+      test('insertNew waits for a concurrent twin, then answers 0 and sees what the twin committed', async () => {
+        expect(await twins(true)).toEqual({ fresh: 0, log: ['first ends', 'twin answered'], payload: '"first"' });
+      });
+
+      test('insertNew waits for a concurrent twin, then inserts when the twin rolled back', async () => {
+        expect(await twins(false)).toEqual({ fresh: 1, log: ['first ends', 'twin answered'], payload: '"twin"' });
+      });
+
+      test('of 20 concurrent insertNew of one key exactly one is new', async () => {
+        const row = { actor_id: randomUUID(), request_key: 'k', payload: null };
+        const answers = await Promise.all(
+          Array.from({ length: 20 }, () =>
+            db.transaction((tx) => tx.insertNew('requests', ['actor_id', 'request_key'], [row])),
+          ),
+        );
+        expect(answers.sort()).toEqual([...Array.from({ length: 19 }, () => 0), 1]);
+      });
+
+      (features.rowLocks ? test : test.skip)('transactions on different rows run side by side', async () => {
+        const [a, b] = [await account(0), await account(0)];
+        await db.transaction(async (tx) => {
+          await add(tx, a, 1);
+          await db.transaction((other) => add(other, b, 1));
+        });
+        expect([await balanceOf(a), await balanceOf(b)]).toEqual([1, 1]);
+      });
+    });
+
+    rowContract(() => db);
+
+    describe('life', () => {
+      test('data outlives the handle', async () => {
+        const id = await account(42);
+        const again = await open();
+        await again.transaction((tx) => add(tx, id, 1));
+        await again.close();
+        const third = await open();
+        expect(await third.read('SELECT balance FROM accounts WHERE id = ?', [id])).toEqual([{ balance: 43 }]);
+      });
+
+      test('migrations run once, also when repeated or started by two openers at once', async () => {
+        const name = `${title}_b`;
+        const [one, two] = await Promise.all([open(name), open(name)]);
+        await Promise.all([one.migrate(), two.migrate(), one.migrate()]);
+        await one.migrate();
+        await one.transaction((tx) => tx.insert('things', [{ name: 'x' }]));
+        await two.migrate();
+        expect(await two.read('SELECT name FROM things')).toEqual([{ name: 'x' }]);
+        expect(await two.read('SELECT name FROM migrations ORDER BY name')).toEqual(
+          migrations.map((m) => ({ name: m.name })),
+        );
+      });
+
+      test('a later release runs only its new migrations', async () => {
+        const name = `${title}_c`;
+        const old = await engine.open({ name, migrations: [First1700000000001] });
+        opened.push(old);
+        await old.migrate();
+        await old.transaction((tx) => tx.insert('accounts', [{ id: 'kept', balance: 1 }]));
+        const now = await open(name);
+        await now.migrate();
+        expect(
+          await now.read(
+            'SELECT a.id, COUNT(t.id) AS things FROM accounts a LEFT JOIN things t ON 1 = 1 GROUP BY a.id',
+          ),
+        ).toEqual([{ id: 'kept', things: 0 }]);
+      });
+
+      test('a named lock has one holder at a time, over all handles, until it is released or its holder closes', async () => {
+        const other = await open();
+        const mine = await db.tryLock('relay');
+        expect(await mine?.isHeld()).toBe(true);
+        expect(await other.tryLock('relay')).toBeNull();
+        expect(await db.tryLock('relay')).toBeNull();
+        const different = await other.tryLock('timers');
+        expect(await different?.isHeld()).toBe(true);
+        await mine?.release();
+        await mine?.release();
+        expect(await mine?.isHeld()).toBe(false);
+        const theirs = await other.tryLock('relay');
+        expect([await theirs?.isHeld(), await mine?.isHeld()]).toEqual([true, false]);
+        await other.close();
+        expect(await theirs?.isHeld()).toBe(false);
+        const back = await db.tryLock('relay');
+        expect(await back?.isHeld()).toBe(true);
+        await back?.release();
+      });
+
+      test('the same lock name in another database is another lock', async () => {
+        const other = await open(`${title}_d`);
+        const [mine, theirs] = [await db.tryLock('relay'), await other.tryLock('relay')];
+        expect([await mine?.isHeld(), await theirs?.isHeld()]).toEqual([true, true]);
+        await mine?.release();
+      });
+
+      test('close waits for transactions under way; afterwards everything is EngineUnavailable', async () => {
+        const handle = await open();
+        const id = await account(0);
+        const running = handle.transaction(async (tx) => {
+          await add(tx, id, 1);
+          await handle.read('SELECT 1 AS one');
+          await add(tx, id, 1);
+        });
+        await Promise.all([handle.close(), handle.close(), running]);
+        expect(await balanceOf(id)).toBe(2);
+        await expect(handle.transaction(async () => 1)).rejects.toBeInstanceOf(EngineUnavailable);
+        await expect(handle.read('SELECT 1 AS one')).rejects.toBeInstanceOf(EngineUnavailable);
+        await expect(handle.migrate()).rejects.toBeInstanceOf(EngineUnavailable);
+        await expect(handle.tryLock('relay')).rejects.toBeInstanceOf(EngineUnavailable);
+        await handle.close();
+      });
+    });
+  });
+}

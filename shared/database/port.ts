@@ -1,0 +1,75 @@
+import type { DataSource, MigrationInterface } from 'typeorm';
+
+export type SqlValue = string | number | boolean | null;
+export type Row = Record<string, string | number | null>;
+
+/**
+ * One transaction. Placeholders are `?` on both dialects; numbers come back as numbers, JSON columns as text.
+ * Nothing but this database may be awaited while it is open.
+ */
+export interface Transaction {
+  /** Rows of a SELECT. */
+  query<R = Row>(sql: string, params?: readonly SqlValue[]): Promise<R[]>;
+  /** INSERT, UPDATE or DELETE; answers how many rows it touched; an UPDATE counts the rows it matched, changed or not. */
+  execute(sql: string, params?: readonly SqlValue[]): Promise<number>;
+  /**
+   * Inserts all rows, which have the same columns, or none. A duplicate key is `CONFLICT` (with the engine's error as
+   * cause) and leaves the transaction usable; so it is for the other three ways to write.
+   */
+  insert(table: string, rows: readonly Readonly<Record<string, SqlValue>>[]): Promise<void>;
+  /** INSERT, or update every column but the key where the key exists. */
+  upsert(table: string, key: readonly string[], rows: readonly Readonly<Record<string, SqlValue>>[]): Promise<void>;
+  /**
+   * INSERT, leaving rows whose key (or another unique value) exists untouched; answers how many were new. Waits for a
+   * concurrent twin to commit or roll back.
+   */
+  insertNew(
+    table: string,
+    key: readonly string[],
+    rows: readonly Readonly<Record<string, SqlValue>>[],
+  ): Promise<number>;
+  /** `SELECT * … WHERE column IN (ids) ORDER BY column`, locking the rows until the end of the transaction, in id order. */
+  lock<R = Row>(table: string, column: string, ids: readonly (string | number)[]): Promise<R[]>;
+  /** Runs after the commit, never after a rollback. For waking workers; a throw is reported and changes nothing. */
+  afterCommit(callback: () => void): void;
+}
+
+/**
+ * A subgraph's own database. Contract (contract.ts):
+ * - `transaction` is atomic and durable once its promise resolves; a throw inside rolls everything back and is rethrown.
+ * - Deadlocks, lock time-outs and serialisation failures repeat `work` from its start, so `work` has no effect outside `tx`.
+ * - `transaction` is not called inside another one's `work`: it would wait for itself.
+ * - `read` sees only what is committed, and waits for no transaction.
+ * - A database that cannot be reached rejects with `EngineUnavailable`.
+ */
+export interface Database {
+  readonly dialect: 'sqlite' | 'mysql';
+  /** TypeORM's data source, for migrations and entities. */
+  readonly dataSource: DataSource;
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  read<R = Row>(sql: string, params?: readonly SqlValue[]): Promise<R[]>;
+  /** Runs pending migrations; safe to call from many processes at once. */
+  migrate(): Promise<void>;
+  /**
+   * Holds the named lock while the connection lasts; resolves to a release function, or null if another
+   * holder has it. `isHeld` must be asked before every write that depends on it. Embedded: holders are of this process.
+   * The name belongs to this database: the same name in another one is another lock.
+   */
+  tryLock(name: string): Promise<AdvisoryLock | null>;
+  close(): Promise<void>;
+}
+
+export interface AdvisoryLock {
+  /** Whether the lock is still ours; checks the connection that holds it. */
+  isHeld(): Promise<boolean>;
+  release(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** Name of the database: `tributary_order`. */
+  readonly name: string;
+  readonly migrations: readonly (new () => MigrationInterface)[];
+}
+
+/** Repeats of `?` for an IN list: `placeholders(3)` is `?, ?, ?`. */
+export const placeholders = (count: number): string => Array.from({ length: count }, () => '?').join(', ');

@@ -1,0 +1,189 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, expect, test } from '@jest/globals';
+import { openSqlite } from '../libsql/libsql.js';
+import { documentStoreContract } from './contract.js';
+import type { DocumentStore, FindOptions } from './port.js';
+import { findQueries, perKeyQuery } from './sqlite-query.js';
+import { openSqliteDocumentStore } from './sqlite.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'tributary-documents-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+documentStoreContract(
+  'SQLite',
+  () =>
+    Promise.resolve({
+      open: () => Promise.resolve(openSqliteDocumentStore({ file: join(folder, 'contract.sqlite') })),
+      dispose: () => Promise.resolve(),
+    }),
+  { anyKeys: true, propertyRuns: 150 },
+);
+
+async function plansOf(options: FindOptions): Promise<string[]> {
+  const file = join(folder, 'plans.sqlite');
+  const store = openSqliteDocumentStore({ file });
+  await store.ensureCollections([
+    { name: 'orders', indexes: [{ fields: ['userId', 'createdAt'] }, { fields: ['createdAt'] }] },
+  ]);
+  await store.close();
+  const db = openSqlite(file);
+  const queries = [...findQueries('orders', options), perKeyQuery('orders', 'userId', ['x'], options)];
+  const plans = queries.map(({ sql, params }) =>
+    (db.statement(`EXPLAIN QUERY PLAN ${sql}`).all(...params, 20) as { detail: string }[])
+      .map((row) => row.detail)
+      .join('; '),
+  );
+  db.close();
+  return plans;
+}
+
+test('equality and sort run on one index: no scan, nothing sorted, neither on the first page nor behind a position', async () => {
+  const filter = [{ field: 'userId', is: { eq: 'x' } }];
+  for (const direction of ['asc', 'desc'] as const) {
+    const sort = { field: 'createdAt', direction };
+    for (const value of [undefined, 5, null]) {
+      const after = value === undefined ? {} : { after: { value, id: 'a' } };
+      const plans = (await plansOf({ filter, sort, limit: 20, ...after })).slice(0, -1);
+      expect(plans.length).toBeGreaterThan(0);
+      for (const plan of plans)
+        expect(plan).toMatch(/^SEARCH orders USING INDEX orders\(userId,createdAt\) \(<expr>=\?[^;]*$/);
+    }
+  }
+});
+
+test('a sort without a filter reads its index in order', async () => {
+  const [first, behind] = [
+    await plansOf({ sort: { field: 'createdAt', direction: 'desc' }, limit: 20 }),
+    await plansOf({ sort: { field: 'createdAt', direction: 'desc' }, after: { value: 5, id: 'a' }, limit: 20 }),
+  ];
+  expect(first[0]).toBe('SCAN orders USING INDEX orders(createdAt)');
+  expect(behind[0]).toBe('SEARCH orders USING INDEX orders(createdAt) (<expr><?)');
+});
+
+test('lists of many keys are looked up in the index of their key', async () => {
+  const plan = (await plansOf({ sort: { field: 'createdAt', direction: 'desc' }, limit: 20 })).at(-1);
+  expect(plan).toContain('SEARCH orders USING INDEX orders(userId,createdAt) (<expr>=?)');
+  expect(plan).not.toContain('SCAN orders');
+});
+
+test('puts of one turn of the event loop share one commit', async () => {
+  const file = join(folder, 'shared.sqlite');
+  const store = openSqliteDocumentStore({ file });
+  await store.ensureCollections([
+    { name: 'a', indexes: [] },
+    { name: 'b', indexes: [] },
+  ]);
+  const watcher = openSqlite(file);
+  const dataVersion = (): unknown => watcher.pragma('data_version');
+  const before = dataVersion();
+  const puts = Array.from({ length: 100 }, (_, n) =>
+    store.putIfNewer(n % 2 ? 'a' : 'b', [{ id: `${n}`, version: 1, doc: {} }]),
+  );
+  expect(dataVersion()).toEqual(before);
+  expect(await store.count('a')).toBe(0);
+  await puts[0];
+  // All of them became visible with the first.
+  expect([await store.count('a'), await store.count('b')]).toEqual([50, 50]);
+  await Promise.all(puts);
+  watcher.close();
+  await store.close();
+});
+
+test('a document that SQLite refuses rejects its own call only, and its collection stays readable', async () => {
+  const store = openSqliteDocumentStore({ file: join(folder, 'refused.sqlite') });
+  await store.ensureCollections([{ name: 'a', indexes: [] }]);
+  const tooDeep: unknown = JSON.parse('['.repeat(2_000) + ']'.repeat(2_000));
+  const outcomes = await Promise.allSettled([
+    store.putIfNewer('a', [{ id: 'x', version: 1, doc: {} }]),
+    store.putIfNewer('a', [
+      { id: 'y', version: 1, doc: {} },
+      { id: 'z', version: 1, doc: { tooDeep } },
+    ]),
+    store.putIfNewer('a', [{ id: 'w', version: 1, doc: {} }]),
+  ]);
+  expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  const left = await store.find('a', { sort: { field: 'name', direction: 'asc' }, limit: 9 });
+  expect(left.map(({ id }) => id)).toEqual(['w', 'x']);
+  await store.close();
+});
+
+test('a file locked by another process is EngineUnavailable, and the put works once the lock is gone', async () => {
+  const file = join(folder, 'locked.sqlite');
+  const store = openSqliteDocumentStore({ file });
+  await store.ensureCollections([{ name: 'a', indexes: [] }]);
+  const other = openSqlite(file);
+  other.exec('BEGIN IMMEDIATE');
+  const put = (): Promise<ReadonlySet<string>> => store.putIfNewer('a', [{ id: 'x', version: 1, doc: {} }]);
+  await expect(put()).rejects.toMatchObject({ code: 'UNAVAILABLE', cause: { code: 'SQLITE_BUSY' } });
+  other.exec('ROLLBACK');
+  expect(await put()).toEqual(new Set(['x']));
+  other.close();
+  await store.close();
+});
+
+interface Written {
+  readonly writer: number;
+  readonly version: number;
+  readonly all: readonly number[];
+}
+
+/** Lets a child process write until it has reported `reports` puts, kills it, and gives back what it reported. */
+async function killedWriter(program: string, file: string, reports: number): Promise<string[]> {
+  const child = spawn(process.execPath, [program, file], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, NODE_PATH: join(process.cwd(), 'node_modules') },
+  });
+  const exited = once(child, 'exit');
+  const seen: string[] = [];
+  for await (const line of createInterface(child.stdout)) {
+    seen.push(line);
+    if (seen.length === reports) child.kill('SIGKILL');
+  }
+  expect(await exited).toEqual([null, 'SIGKILL']);
+  return seen;
+}
+
+async function expectAllThere(store: DocumentStore, seen: readonly string[]): Promise<void> {
+  const found = await store.getMany<Written>(
+    'things',
+    seen.map((line) => line.replace(' ', '-')),
+  );
+  expect(found.size).toBe(new Set(seen).size);
+  for (const { doc } of found.values()) expect(new Set(doc.all)).toEqual(new Set([doc.version]));
+  for (const writer of [0, 1, 2, 3]) {
+    const newest = Math.max(
+      0,
+      ...seen.filter((line) => line.startsWith(`${writer} `)).map((line) => Number(line.slice(2))),
+    );
+    const latest = await store.get<Written>('things', `latest-${writer}`);
+    expect(latest?.version ?? 0).toBeGreaterThanOrEqual(newest);
+  }
+}
+
+test('every put that resolved before a SIGKILL is there afterwards', async () => {
+  const program = join(folder, 'crash-child.mjs');
+  const bundled = spawnSync(join('node_modules', '.bin', 'esbuild'), [
+    join('shared', 'document-store', 'crash-child.ts'),
+    '--bundle',
+    '--platform=node',
+    '--format=esm',
+    `--alias:libsql=${join(process.cwd(), 'node_modules', 'libsql', 'index.js')}`,
+    `--external:${join(process.cwd(), 'node_modules', '*')}`,
+    `--outfile=${program}`,
+  ]);
+  expect(bundled.stderr.toString()).not.toContain('ERROR');
+  for (const reports of [1, 40, 333]) {
+    const file = join(folder, `killed-${reports}.sqlite`);
+    const seen = await killedWriter(program, file, reports);
+    const store = openSqliteDocumentStore({ file });
+    await expectAllThere(store, seen);
+    await store.close();
+  }
+});

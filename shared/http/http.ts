@@ -1,0 +1,84 @@
+import { fastify, type FastifyInstance } from 'fastify';
+import { AppError, type ErrorCode } from '../errors/errors.js';
+import { newId } from '../ids/ids.js';
+import type { Logger } from '../observability/logger.js';
+
+/** Requests in hand get this long to finish after `close`; then their sockets are cut. */
+const DRAIN_MS = 3_000; // 3 seconds
+
+/** Somebody else listens there. The message names the port and the variable that changes it. */
+export class PortInUse extends Error {
+  override readonly name = 'PortInUse';
+  constructor(
+    readonly port: number,
+    /** Environment variable: `ORDER_PORT`. */
+    readonly variable: string,
+  ) {
+    super(`Port ${port} is in use. Set ${variable} to another one.`);
+  }
+}
+
+export interface HttpAppOptions {
+  readonly log: Logger;
+  /** Largest request body in bytes; larger ones get 413 before they are read. 1 MiB when absent. */
+  readonly bodyLimit?: number;
+  /** The body of an error that no route answered itself: bad JSON, too large, unknown path, a thrown error. */
+  readonly errorBody: (code: ErrorCode, message: string, status: number) => unknown;
+}
+
+/** Fastify with what every listener of ours shares. No request log: services log what they do, not that they were called. */
+export function createHttpApp({ log, bodyLimit, errorBody }: HttpAppOptions): FastifyInstance {
+  const app = fastify({ logger: false, ...(bodyLimit !== undefined && { bodyLimit }), forceCloseConnections: 'idle' });
+  // JSON only: a body of plain text is what a foreign web page may send without asking.
+  app.removeContentTypeParser('text/plain');
+  app.setNotFoundHandler((request, reply) =>
+    reply
+      .code(404)
+      .send(errorBody('NOT_FOUND', `There is no ${request.method} ${request.url.split('?')[0]} here.`, 404)),
+  );
+  app.setErrorHandler((error: Error & { readonly statusCode?: number }, _request, reply) => {
+    const status = error.statusCode ?? 500;
+    if (status < 500) return reply.code(status).send(errorBody('VALIDATION', error.message, status));
+    if (error instanceof AppError && error.code !== 'INTERNAL') {
+      return reply.code(503).send(errorBody(error.code, error.message, 503));
+    }
+    const requestId = newId();
+    log.error({ err: error, requestId }, 'unexpected error');
+    const message = `Something went wrong on our side. Name request ${requestId} when you report it.`;
+    return reply.code(500).send(errorBody('INTERNAL', message, 500));
+  });
+  return app;
+}
+
+/**
+ * Starts listening; answers the base address, `http://127.0.0.1:4003`, with the real port where 0 was asked for.
+ * @throws PortInUse
+ */
+export async function listen(
+  app: FastifyInstance,
+  { host, port, variable }: { readonly host: string; readonly port: number; readonly variable: string },
+): Promise<string> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw new PortInUse(port, variable);
+    throw error;
+  }
+  const address = app.server.address();
+  const actual = address !== null && typeof address === 'object' ? address.port : port;
+  const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
+  return `http://${reachable}:${actual}`;
+}
+
+/** Takes no new connection, lets requests in hand finish, closes keep-alive sockets the moment they are idle. */
+export async function close(app: FastifyInstance): Promise<void> {
+  // Node closes idle sockets once, when closing starts; one that was busy then would linger for its keep-alive time.
+  const idle = setInterval(() => app.server.closeIdleConnections(), 20);
+  const cut = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS);
+  try {
+    await app.close();
+  } finally {
+    clearInterval(idle);
+    clearTimeout(cut);
+  }
+}

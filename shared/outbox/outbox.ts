@@ -1,0 +1,85 @@
+import type { SqlValue, Transaction } from '../database/port.js';
+import type { LogRecord } from '../event-log/port.js';
+import { toRecord, type AnyEvent, type AnyNewEvent } from '../events/event.js';
+import { AppError } from '../errors/errors.js';
+import { newId } from '../ids/ids.js';
+
+/** Largest event, in bytes: half of what brokers take by default. */
+export const MAX_PAYLOAD_BYTES = 512 * 1024;
+
+/**
+ * The transactional outbox of one database (the pattern of Chris Richardson's "Microservices Patterns"): events are rows
+ * written in the transaction of the change they tell of, so there is never one without the other. The relay publishes
+ * them afterwards.
+ */
+export class Outbox {
+  private readonly listeners = new Set<() => void>();
+
+  constructor(
+    /** CloudEvents source of everything published here: `tributary/order`. */
+    readonly source: string,
+    private readonly now: () => number,
+  ) {}
+
+  /**
+   * Adds events to the transaction. (topic, aggregate, version) is unique: a second writer of the same version fails.
+   * @throws AppError VALIDATION if an event is larger than MAX_PAYLOAD_BYTES.
+   */
+  async append(tx: Transaction, events: readonly AnyNewEvent[], traceparent: string | null = null): Promise<void> {
+    const time = this.now();
+    await this.write(
+      tx,
+      events.map((event) => {
+        const id = newId();
+        const record = toRecord({ traceparent, ...event, id, source: this.source, time } as AnyEvent);
+        assertSize(record);
+        return row(record, id, event.subject, event.sequence);
+      }),
+    );
+  }
+
+  /**
+   * Adds records as they are, dead letters for one: they belong to no aggregate and have no version. Of any size, since
+   * what came from the log must fit back; what does not is set aside by the relay.
+   */
+  async appendRaw(tx: Transaction, records: readonly LogRecord[]): Promise<void> {
+    await this.write(
+      tx,
+      records.map((record) => row(record, newId(), null, null)),
+    );
+  }
+
+  /** Hears of every commit that added rows, in this process. Answers the function that ends it. */
+  onAppended(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  private async write(tx: Transaction, rows: readonly Readonly<Record<string, SqlValue>>[]): Promise<void> {
+    if (rows.length === 0) return;
+    await tx.insert('outbox', rows);
+    tx.afterCommit(() => {
+      for (const listener of this.listeners) listener();
+    });
+  }
+}
+
+function assertSize(record: LogRecord): void {
+  const bytes = Buffer.byteLength(record.value);
+  if (bytes <= MAX_PAYLOAD_BYTES) return;
+  throw new AppError('VALIDATION', `This would publish an event of ${bytes} bytes; the limit is ${MAX_PAYLOAD_BYTES}.`);
+}
+
+function row(record: LogRecord, eventId: string, aggregateId: string | null, version: number | null) {
+  return {
+    event_id: eventId,
+    topic: record.topic,
+    record_key: record.key,
+    aggregate_id: aggregateId,
+    version,
+    payload: record.value,
+    headers: JSON.stringify(record.headers),
+    published_at: null,
+    refused: null,
+  };
+}

@@ -1,0 +1,213 @@
+import { placeholders, type Database, type Transaction } from '../database/port.js';
+import { lockChunks } from '../database/sql.js';
+import type { Batch } from '../event-log/port.js';
+import { read, type Garbage, type Message } from './message.js';
+import { isAway, type Parked, type ParkedRow } from './parked.js';
+import type { Reaction } from './reaction.js';
+import type { Report } from './report.js';
+
+export interface ConsumerOptions {
+  readonly reaction: Reaction;
+  readonly database: Database;
+  readonly parked: Parked;
+  readonly report: Report;
+  readonly now: () => number;
+  /** Called after a commit that parked something. */
+  readonly onParked: () => void;
+}
+
+/** What one transaction came to. */
+interface Outcome {
+  readonly handled: readonly Message[];
+  readonly queued: readonly Message[];
+  readonly repeated: number;
+}
+
+/** Some of the messages were handled before: which ones has to be looked up. */
+class Repeats extends Error {}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** One reaction with its inbox: makes each event's effect happen exactly once, in the order of its key. */
+export class Consumer {
+  readonly name: string;
+  private readonly types: ReadonlySet<string>;
+
+  constructor(private readonly options: ConsumerOptions) {
+    this.name = options.reaction.consumer;
+    this.types = new Set(options.reaction.types);
+  }
+
+  /**
+   * Deals with a batch from the log: when it resolves, every message has had its effect, is parked or is dead. Rejects
+   * when an engine is away, with nothing counted against any message; the log then brings the batch again.
+   */
+  async take(batch: Batch): Promise<void> {
+    const { messages, garbage } = this.sort(batch);
+    if (garbage.length > 0) await this.bury(garbage);
+    if (messages.length === 0) return;
+    try {
+      this.tell(await this.handle(messages));
+    } catch (error) {
+      if (isAway(error)) throw error;
+      if (messages.length === 1) await this.park(messages[0] as Message, error);
+      else await this.takeOneByOne(messages, batch);
+    }
+  }
+
+  /** Tries a parked message again. Answers what became of it; `gone` when somebody else has dealt with it meanwhile. */
+  async retry(row: ParkedRow): Promise<'handled' | 'parked' | 'dead' | 'gone'> {
+    const { database, parked, report, reaction } = this.options;
+    const found = read(JSON.parse(row.message), this.types);
+    if (found.kind === 'other') {
+      // The reaction was changed since, and does not ask for this type any more.
+      await database.transaction(async (tx) => {
+        if (await parked.claim(tx, row)) await parked.remove(tx, row);
+      });
+      return 'gone';
+    }
+    if (found.kind === 'garbage') {
+      const { record, error } = found.garbage;
+      const outcome = await database.transaction((tx) => parked.fail(tx, row, error, true));
+      if (outcome) report.unreadable(record, error);
+      return outcome ?? 'gone';
+    }
+    const { message } = found;
+    try {
+      const outcome = await database.transaction(async (tx) => {
+        if (!(await parked.claim(tx, row))) return 'gone';
+        const added = await this.remember(tx, [message]);
+        if (added > 0) await reaction.handle(tx, [message.event]);
+        await parked.remove(tx, row);
+        return added > 0 ? 'handled' : 'repeated';
+      });
+      if (outcome === 'handled') report.handled([message]);
+      if (outcome === 'repeated') report.repeated(1);
+      return outcome === 'gone' ? 'gone' : 'handled';
+    } catch (error) {
+      if (isAway(error)) throw error;
+      const outcome = await database.transaction((tx) => parked.fail(tx, row, error));
+      if (outcome) report.failed(outcome, message, error, row.attempt + 1);
+      return outcome ?? 'gone';
+    }
+  }
+
+  /** What of a batch is for this reaction, each event once. */
+  private sort({ records }: Batch): { messages: readonly Message[]; garbage: readonly Garbage[] } {
+    const messages = new Map<string, Message>();
+    const garbage: Garbage[] = [];
+    for (const record of records) {
+      const found = read(record, this.types);
+      if (found.kind === 'garbage') garbage.push(found.garbage);
+      if (found.kind !== 'message') continue;
+      if (messages.has(found.message.id)) this.options.report.repeated(1);
+      else messages.set(found.message.id, found.message);
+    }
+    return { messages: [...messages.values()], garbage };
+  }
+
+  private async takeOneByOne(messages: readonly Message[], batch: Batch): Promise<void> {
+    for (const message of messages) {
+      // What is done is in the inbox; the rest belongs to whoever gets the partition.
+      if (batch.isStale())
+        throw new Error(`${batch.topic}/${batch.partition} was taken away in the middle of a batch.`);
+      try {
+        this.tell(await this.handle([message]));
+      } catch (error) {
+        if (isAway(error)) throw error;
+        await this.park(message, error);
+      }
+    }
+  }
+
+  private async handle(messages: readonly Message[]): Promise<Outcome> {
+    const { database } = this.options;
+    // Repeats are rare: only when the inbox takes fewer than it was given is it asked which ones it had.
+    for (let known = false; ; known = true) {
+      try {
+        return await database.transaction((tx) => this.react(tx, messages, known));
+      } catch (error) {
+        if (!(error instanceof Repeats)) throw error;
+      }
+    }
+  }
+
+  private async react(tx: Transaction, messages: readonly Message[], someKnown: boolean): Promise<Outcome> {
+    const { parked, reaction, onParked } = this.options;
+    const standing = await parked.standing(tx, this.name, messages);
+    const seen = someKnown || standing.lanes.size > 0 ? await this.seen(tx, messages) : NONE;
+    const handled: Message[] = [];
+    const queued: Message[] = [];
+    for (const message of messages) {
+      if (seen.has(message.id) || standing.ids.has(message.id)) continue;
+      if (message.lane !== null && standing.lanes.has(message.lane)) queued.push(message);
+      else handled.push(message);
+    }
+    if (handled.length > 0) {
+      // First, so that a twin in another process waits here instead of doing the same work.
+      const added = await this.remember(tx, handled);
+      if (added < handled.length) throw new Repeats();
+      await reaction.handle(
+        tx,
+        handled.map((message) => message.event),
+      );
+    }
+    if (queued.length > 0) {
+      await parked.queue(tx, this.name, queued);
+      tx.afterCommit(onParked);
+    }
+    return { handled, queued, repeated: messages.length - handled.length - queued.length };
+  }
+
+  private tell({ handled, queued, repeated }: Outcome): void {
+    const { report } = this.options;
+    report.handled(handled);
+    report.queued(queued);
+    report.repeated(repeated);
+  }
+
+  private async park(message: Message, error: unknown): Promise<void> {
+    const { database, parked, report, onParked } = this.options;
+    const outcome = await database.transaction(async (tx) => {
+      tx.afterCommit(onParked);
+      return parked.park(tx, this.name, message, error);
+    });
+    report.failed(outcome, message, error, 1);
+  }
+
+  private async bury(garbage: readonly Garbage[]): Promise<void> {
+    const { database, parked, report, onParked } = this.options;
+    const buried = await database.transaction(async (tx) => {
+      tx.afterCommit(onParked);
+      const added: Garbage[] = [];
+      for (const one of garbage) {
+        if (await parked.bury(tx, this.name, one.id, one.record, one.error)) added.push(one);
+      }
+      return added;
+    });
+    for (const { record, error } of buried) report.unreadable(record, error);
+    report.repeated(garbage.length - buried.length);
+  }
+
+  /** Writes inbox rows; answers how many were not there before. */
+  private remember(tx: Transaction, messages: readonly Message[]): Promise<number> {
+    const processed_at = this.options.now();
+    return tx.insertNew(
+      'processed_events',
+      ['consumer', 'event_id'],
+      messages.map(({ id }) => ({ consumer: this.name, event_id: id, processed_at })),
+    );
+  }
+
+  private async seen(tx: Transaction, messages: readonly Message[]): Promise<ReadonlySet<string>> {
+    const ids = new Set<string>();
+    for (const chunk of lockChunks(messages.map((message) => message.id))) {
+      const rows = await tx.query<{ event_id: string }>(
+        `SELECT event_id FROM processed_events WHERE consumer = ? AND event_id IN (${placeholders(chunk.length)})`,
+        [this.name, ...chunk],
+      );
+      for (const row of rows) ids.add(row.event_id);
+    }
+    return ids;
+  }
+}

@@ -1,0 +1,26 @@
+import type { Transaction } from '../database/port.js';
+import type { EventType, Topic } from '../events/catalogue.js';
+import type { Event } from '../events/event.js';
+
+/** What a service does when others publish something. */
+export interface Reaction<T extends EventType = EventType> {
+  /** Consumer group and inbox name. Permanent: a new name would react to all of history again. */
+  readonly consumer: string;
+  readonly topics: readonly Topic[];
+  /** Other types on these topics are passed over. */
+  readonly types: readonly T[];
+  /**
+   * The effect of a batch, in one transaction with its inbox rows, so that it happens once however often the events come.
+   * Events are of one partition, in its order, each at most once ever per consumer; but an aggregate's older event may
+   * come after a newer one was handled. Collect every row the batch needs, lock each table once in id order, decide in
+   * memory, write multi-row. A throw rolls back; the events are then handled one by one, and one that fails again is parked
+   * and retried after 1, 2, 4, 8 and 16 s, later events of its key waiting behind it.
+   */
+  handle(tx: Transaction, events: readonly EventOf<T>[]): Promise<void>;
+}
+
+/** A union by `type`, so that a switch narrows `data`. */
+export type EventOf<T extends EventType> = { [K in T]: Event<K> }[T];
+
+/** Keeps the literal types of a reaction. */
+export const reaction = <T extends EventType>(definition: Reaction<T>): Reaction<T> => definition;

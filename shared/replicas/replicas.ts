@@ -1,0 +1,47 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { SqlValue, Transaction } from '../database/port.js';
+import { isYoung } from '../ids/ids.js';
+
+/** How long a thing that must have been made a moment ago is waited for, in milliseconds. */
+const WAIT_MS = 2_000;
+const FIRST_PAUSE_MS = 5;
+const LONGEST_PAUSE_MS = 100;
+
+/**
+ * Rows of a replica by id. A replica runs behind by the time its events take, so while one of the ids is missing and young
+ * enough to be on its way, `read` is asked again, for two seconds at most. Never call this inside a transaction.
+ */
+export async function waitForYoung<R extends { readonly id: string }>(
+  ids: readonly string[],
+  now: () => number,
+  read: () => Promise<readonly R[]>,
+): Promise<readonly R[]> {
+  const deadline = performance.now() + WAIT_MS;
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    const rows = await read();
+    const found = new Set(rows.map((row) => row.id));
+    const mayCome = ids.some((id) => !found.has(id) && isYoung(id, now()));
+    if (!mayCome || performance.now() >= deadline) return rows;
+    await delay(pause);
+  }
+}
+
+/**
+ * Writes states into a replica with the columns `id` and `version`. The newest version wins, within the call and against
+ * what is there: events may come again and go backwards.
+ */
+export async function saveNewer<S extends { readonly id: string; readonly version: number }>(
+  tx: Transaction,
+  table: string,
+  states: readonly S[],
+  toRow: (state: S) => Readonly<Record<string, SqlValue>>,
+): Promise<void> {
+  const newest = new Map<string, S>();
+  for (const state of states) {
+    if (state.version > (newest.get(state.id)?.version ?? 0)) newest.set(state.id, state);
+  }
+  for (const { id, version } of await tx.lock<{ id: string; version: number }>(table, 'id', [...newest.keys()])) {
+    if (version >= (newest.get(id)?.version ?? 0)) newest.delete(id);
+  }
+  await tx.upsert(table, ['id'], [...newest.values()].map(toRow));
+}

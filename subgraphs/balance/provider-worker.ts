@@ -1,0 +1,259 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Database } from '../../shared/database/port.js';
+import { assertNever } from '../../shared/errors/errors.js';
+import type { Logger } from '../../shared/observability/logger.js';
+import { traceIdOf } from '../../shared/observability/trace.js';
+import { Waker } from '../../shared/outbox/waker.js';
+import type { Check } from '../../shared/service/service.js';
+import type { WorkerPart } from '../../shared/service/worker.js';
+import { Collector } from './collector.js';
+import type { PaymentCommand } from './payments.js';
+import { keyOf, type ProviderCall, type ProviderCalls } from './provider-calls.js';
+import type { ChargeResult, PaymentProvider } from './provider.js';
+import type { BalanceStore } from './store.js';
+
+export interface ProviderWorkerOptions {
+  readonly database: Database;
+  readonly store: BalanceStore;
+  readonly calls: ProviderCalls;
+  readonly provider: PaymentProvider;
+  readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** How long a claimed call is left to its claimer; 10 s when absent. */
+  readonly leaseMs?: number;
+  /** How long the provider may take to answer; shorter than the lease. 8 s when absent. */
+  readonly timeoutMs?: number;
+  /** First pause after an error; doubles up to a minute. 1 s when absent. */
+  readonly retryMs?: number;
+}
+
+/** Calls under way at a time. */
+const MAX_IN_FLIGHT = 64;
+
+/** How often to look for calls that nobody announced, those of processes that died: milliseconds. */
+const POLL_MS = 1_000;
+
+const LONGEST_RETRY_MS = 60_000;
+
+/** How long a stop waits for answers. What comes later is asked for again when the lease is over. */
+const STOP_GRACE_MS = 2_000;
+
+type Answer =
+  | { readonly type: 'charge'; readonly result: ChargeResult }
+  | { readonly type: 'refunded' }
+  | { readonly type: 'error'; readonly error: unknown };
+
+interface Answered {
+  readonly call: ProviderCall;
+  readonly answer: Answer;
+}
+
+/**
+ * Asks the payment provider for what the payment books want, in three steps: a call is claimed for a while, made outside
+ * any transaction with the payment's id as idempotency key, and its outcome is recorded with the events it leads to, in
+ * one transaction. Whoever dies in between leaves a claim that runs out; the call is then made again with the same id,
+ * and the provider answers as it did before. Errors of the provider are retried for as long as they last.
+ */
+export function createProviderWorker(options: ProviderWorkerOptions): WorkerPart {
+  return new ProviderWorker(options);
+}
+
+class ProviderWorker implements WorkerPart {
+  private readonly waker = new Waker();
+  private readonly stopping = new AbortController();
+  private readonly inFlight = new Set<Promise<void>>();
+  private answered: Answered[] = [];
+  private recording: Promise<void> = Promise.resolve();
+  private running: Promise<void> | null = null;
+  private abandoned = false;
+  private trouble: string | null = null;
+  private stopListening: (() => void) | null = null;
+
+  constructor(private readonly options: ProviderWorkerOptions) {}
+
+  start(): Promise<void> {
+    if (this.running === null && !this.stopped) {
+      this.stopListening = this.options.calls.onRequested(() => this.waker.wake());
+      this.running = this.run();
+    }
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    this.stopListening?.();
+    this.waker.wake();
+    await this.running;
+    const grace = new AbortController();
+    await Promise.race([
+      Promise.all(this.inFlight),
+      pause(STOP_GRACE_MS, undefined, { signal: grace.signal }).catch(() => undefined),
+    ]);
+    grace.abort();
+    this.abandoned = true;
+    await this.recording;
+  }
+
+  checks(): Promise<readonly Check[]> {
+    const name = 'payment provider';
+    // Not a reason to take the service out: the calls wait, and everything else goes on.
+    return Promise.resolve([this.trouble === null ? { name, ok: true } : { name, ok: true, detail: this.trouble }]);
+  }
+
+  private get stopped(): boolean {
+    return this.stopping.signal.aborted;
+  }
+
+  private async run(): Promise<void> {
+    while (!this.stopped) {
+      try {
+        this.waker.clear();
+        await this.waker.sleep(await this.makeCalls());
+      } catch (error) {
+        this.options.log.warn({ err: error }, 'calls to the payment provider cannot be read; trying again');
+        await pause(POLL_MS, undefined, { signal: this.stopping.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  /** Claims and makes what is due. Answers how long to sleep, in milliseconds; the end of a call wakes as well. */
+  private async makeCalls(): Promise<number> {
+    const { calls, now, leaseMs = 10_000 } = this.options;
+    const free = MAX_IN_FLIGHT - this.inFlight.size;
+    if (free === 0) return POLL_MS;
+    for (const call of await calls.claim(now(), leaseMs, free)) {
+      const making: Promise<void> = this.make(call).finally(() => {
+        this.inFlight.delete(making);
+        this.waker.wake();
+      });
+      this.inFlight.add(making);
+    }
+    const next = await calls.nextDue();
+    return next === null ? POLL_MS : Math.min(Math.max(next - now(), 0), POLL_MS);
+  }
+
+  /** Never rejects; resolves when the answer is recorded. */
+  private async make(call: ProviderCall): Promise<void> {
+    const answer = await this.ask(call).catch((error: unknown): Answer => ({ type: 'error', error }));
+    if (this.abandoned) return;
+    this.answered.push({ call, answer });
+    this.recording = this.recording.then(() => this.record());
+    await this.recording;
+  }
+
+  private async ask(call: ProviderCall): Promise<Answer> {
+    const { provider, timeoutMs = 8_000 } = this.options;
+    const { payment_id: paymentId, order_id: orderId, method, amount, reference, requested_at: requestedAt } = call;
+    const answer: Promise<Answer> =
+      call.kind === 'CHARGE'
+        ? provider
+            .charge({ paymentId, orderId, method, amount, requestedAt })
+            .then((result) => ({ type: 'charge', result }))
+        : provider.refund({ paymentId, amount, reference }).then(() => ({ type: 'refunded' }));
+    const inTime = new AbortController();
+    const tooLate = pause(timeoutMs, undefined, { signal: inTime.signal }).then((): Answer => {
+      throw new Error(`The payment provider did not answer within ${timeoutMs} ms.`);
+    });
+    try {
+      return await Promise.race([answer, tooLate]);
+    } finally {
+      inTime.abort();
+      // Whichever lost the race may still reject; nobody waits for it any more.
+      answer.catch(() => undefined);
+      tooLate.catch(() => undefined);
+    }
+  }
+
+  /** Records all answers at hand, in one transaction if they let it. What cannot be recorded is asked for again later. */
+  private async record(): Promise<void> {
+    const answered = this.answered;
+    this.answered = [];
+    if (answered.length === 0) return;
+    try {
+      await this.settle(answered);
+    } catch (error) {
+      const [only, ...others] = answered;
+      if (only !== undefined && others.length === 0) this.unrecorded(only, error);
+      else for (const one of answered) await this.settle([one]).catch((cause: unknown) => this.unrecorded(one, cause));
+    }
+  }
+
+  private unrecorded({ call }: Answered, error: unknown): void {
+    const { payment_id: paymentId, order_id: orderId, kind } = call;
+    this.options.log.error(
+      { err: error, paymentId, orderId, kind },
+      'an answer of the payment provider was not recorded',
+    );
+  }
+
+  private async settle(answered: readonly Answered[]): Promise<void> {
+    const { database, store, calls, now } = this.options;
+    const recorded = await database.transaction(async (tx) => {
+      const at = now();
+      const books = await store.lockBooks(
+        tx,
+        answered.map(({ call }) => call.order_id),
+      );
+      const open = await calls.lockOpen(
+        tx,
+        answered.map(({ call }) => call),
+      );
+      const collector = new Collector(books, new Map());
+      const taken = answered.filter(({ call }) => open.has(keyOf(call)));
+      for (const { call, answer } of taken) {
+        const again = this.askAgainAt(call, answer, at);
+        if (again === null) await calls.done(tx, call);
+        else await calls.postpone(tx, call, again, answer.type === 'error');
+        const command = commandFor(call, answer, at);
+        if (command !== null) collector.handle(call.order_id, command, { userId: null, traceparent: call.traceparent });
+      }
+      await collector.write(tx, { store, calls });
+      return taken;
+    });
+    for (const one of recorded) this.report(one);
+  }
+
+  /** When the provider is to be asked once more; null if its answer is final. */
+  private askAgainAt({ failures }: ProviderCall, answer: Answer, at: number): number | null {
+    if (answer.type === 'error') {
+      const { retryMs = 1_000 } = this.options;
+      return at + Math.min(retryMs * 2 ** failures, LONGEST_RETRY_MS);
+    }
+    return answer.type === 'charge' && answer.result.outcome === 'PENDING' ? at + answer.result.askAgainInMs : null;
+  }
+
+  private report({ call, answer }: Answered): void {
+    const { log } = this.options;
+    const { payment_id: paymentId, order_id: orderId, kind, attempts, traceparent } = call;
+    const about = { paymentId, orderId, kind, attempts, traceId: traceIdOf(traceparent) };
+    if (answer.type === 'error') {
+      this.trouble = answer.error instanceof Error ? answer.error.message : String(answer.error);
+      log.warn({ ...about, err: answer.error }, 'payment provider failed; asking again');
+      return;
+    }
+    this.trouble = null;
+    log.info(
+      { ...about, outcome: answer.type === 'charge' ? answer.result.outcome : 'REFUNDED' },
+      'payment provider answered',
+    );
+  }
+}
+
+/** What an answer means for the payment; null while there is nothing to tell. */
+function commandFor({ payment_id: paymentId }: ProviderCall, answer: Answer, at: number): PaymentCommand | null {
+  switch (answer.type) {
+    case 'error':
+      return null;
+    case 'refunded':
+      return { type: 'confirmRefund', paymentId, at };
+    case 'charge': {
+      const { result } = answer;
+      if (result.outcome === 'APPROVED') return { type: 'approve', paymentId, reference: result.reference, at };
+      if (result.outcome === 'DECLINED') return { type: 'decline', paymentId, reason: result.reason, at };
+      return null;
+    }
+    default:
+      return assertNever(answer);
+  }
+}

@@ -1,0 +1,107 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { placeholders, type Database, type SqlValue, type Transaction } from '../../shared/database/port.js';
+import type { AccountState, ProductState, UserState } from '../../shared/events/states.js';
+import { isYoung } from '../../shared/ids/ids.js';
+
+/** How long a thing that must have been made a moment ago is waited for, in milliseconds. */
+const WAIT_MS = 2_000;
+const FIRST_PAUSE_MS = 5;
+const LONGEST_PAUSE_MS = 100;
+
+interface ProductRow {
+  readonly id: string;
+  readonly name: string;
+  /** Cents. */
+  readonly price: number;
+  readonly deleted: number;
+}
+
+interface UserRow {
+  readonly id: string;
+  readonly deleted: number;
+}
+
+interface AccountRow {
+  readonly id: string;
+  readonly user_id: string | null;
+}
+
+/** A product as orders need it. */
+export type CatalogueEntry = Pick<ProductState, 'name' | 'price'>;
+
+/**
+ * What orders need to know of products, users and accounts, kept here so that no command calls another subgraph.
+ * A replica runs behind by the time its events take. An id it does not know is therefore waited for, up to two seconds
+ * and only if it is young enough to be on its way. Never call the reading methods inside a transaction.
+ */
+export class Replicas {
+  constructor(
+    private readonly database: Database,
+    private readonly now: () => number,
+  ) {}
+
+  /** By id; those that do not exist or are no longer sold are missing. */
+  async products(ids: readonly string[]): Promise<Map<string, CatalogueEntry>> {
+    const rows = await this.known<ProductRow>('products', ids);
+    return new Map(rows.filter((row) => row.deleted === 0).map((row) => [row.id, row]));
+  }
+
+  /** Whether the user exists and is not deleted. */
+  async hasUser(id: string): Promise<boolean> {
+    const [row] = await this.known<UserRow>('users', [id]);
+    return row?.deleted === 0;
+  }
+
+  /** Whose account it is (null for the house's own); undefined if there is no such account. */
+  async accountOwner(id: string): Promise<string | null | undefined> {
+    const [row] = await this.known<AccountRow>('accounts', [id]);
+    return row?.user_id;
+  }
+
+  saveProducts(tx: Transaction, states: readonly ProductState[]): Promise<void> {
+    return saveNewer(tx, 'products', states, ({ id, version, name, price, deleted }) => ({
+      id,
+      version,
+      name,
+      price,
+      deleted,
+    }));
+  }
+
+  saveUsers(tx: Transaction, states: readonly UserState[]): Promise<void> {
+    return saveNewer(tx, 'users', states, ({ id, version, deleted }) => ({ id, version, deleted }));
+  }
+
+  saveAccounts(tx: Transaction, states: readonly AccountState[]): Promise<void> {
+    return saveNewer(tx, 'accounts', states, ({ id, version, userId }) => ({ id, version, user_id: userId }));
+  }
+
+  private async known<R extends { readonly id: string }>(table: string, ids: readonly string[]): Promise<R[]> {
+    const deadline = performance.now() + WAIT_MS;
+    const sql = `SELECT * FROM ${table} WHERE id IN (${placeholders(ids.length)})`;
+    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+      const rows = await this.database.read<R>(sql, ids);
+      const found = new Set(rows.map((row) => row.id));
+      const mayCome = ids.some((id) => !found.has(id) && isYoung(id, this.now()));
+      if (!mayCome || performance.now() >= deadline) return rows;
+      await delay(pause);
+    }
+  }
+}
+
+/** Newest version wins, within the batch and against what is there: events may come again and go backwards. */
+async function saveNewer<S extends { readonly id: string; readonly version: number }>(
+  tx: Transaction,
+  table: string,
+  states: readonly S[],
+  toRow: (state: S) => Readonly<Record<string, SqlValue>>,
+): Promise<void> {
+  const newest = new Map<string, S>();
+  for (const state of states) {
+    if (state.version > (newest.get(state.id)?.version ?? 0)) newest.set(state.id, state);
+  }
+  for (const { id, version } of await tx.lock<{ id: string; version: number }>(table, 'id', [...newest.keys()])) {
+    if (version >= (newest.get(id)?.version ?? 0)) newest.delete(id);
+  }
+  await tx.upsert(table, ['id'], [...newest.values()].map(toRow));
+}

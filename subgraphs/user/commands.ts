@@ -1,0 +1,104 @@
+import type { CommandContext, Commands } from '../../shared/commands/commands.js';
+import { expectVersion } from '../../shared/commands/version.js';
+import { AppError, notFound } from '../../shared/errors/errors.js';
+import { requireAccess, requireAdmin } from '../../shared/identity/identity.js';
+import { newId, parseId } from '../../shared/ids/ids.js';
+import { parseEmail, parseText } from '../../shared/validation/text.js';
+import type { UserStore } from './store.js';
+import { decide, type Role, type UserState } from './user.js';
+
+type Maybe<T> = T | null | undefined;
+
+interface Keyed {
+  readonly idempotencyKey?: Maybe<string>;
+}
+
+export interface CreateUser extends Keyed {
+  readonly name: string;
+  readonly email: string;
+  readonly role?: Maybe<Role>;
+}
+
+interface ChangeUser extends Keyed {
+  readonly id: string;
+  readonly expectedVersion?: Maybe<number>;
+}
+
+export interface UpdateUser extends ChangeUser {
+  readonly name?: Maybe<string>;
+  readonly email?: Maybe<string>;
+  readonly role?: Maybe<Role>;
+}
+
+export interface UserCommands {
+  /** `id` is for callers inside the system, demo data for one. */
+  create(context: CommandContext, input: CreateUser, id?: string): Promise<UserState>;
+  update(context: CommandContext, input: UpdateUser): Promise<UserState>;
+  remove(context: CommandContext, input: ChangeUser): Promise<UserState>;
+}
+
+const parseName = (name: string): string => parseText(name, { field: 'name', max: 200 });
+
+/** What people may do with their own record, and administrators with any. */
+export function userCommands({
+  store,
+  commands,
+  now,
+}: {
+  readonly store: UserStore;
+  readonly commands: Commands;
+  readonly now: () => number;
+}): UserCommands {
+  return {
+    async create(context, input, id = newId()) {
+      requireAdmin(context.identity);
+      const name = parseName(input.name);
+      const email = parseEmail(input.email, 'email');
+      const role = input.role ?? 'USER';
+      return commands.run(context, {
+        mutation: 'createUser',
+        input,
+        work: (tx) =>
+          store.save(tx, null, decide(null, { type: 'create', id, name, email, role, at: now() }), context.traceparent),
+      });
+    },
+
+    async update(context, input) {
+      const id = parseId(input.id);
+      requireAccess(context.identity, id);
+      const name = typeof input.name === 'string' ? parseName(input.name) : undefined;
+      const email = typeof input.email === 'string' ? parseEmail(input.email, 'email') : undefined;
+      const role = input.role ?? undefined;
+      return commands.run(context, {
+        mutation: 'updateUser',
+        input,
+        work: async (tx) => {
+          const before = await store.lock(tx, id);
+          if (before === null || before.deleted) throw notFound('user', id);
+          expectVersion(before, input.expectedVersion);
+          if (role !== undefined && role !== before.role && context.identity.role !== 'ADMIN') {
+            throw new AppError('FORBIDDEN', 'Only administrators may change roles.', { field: 'role' });
+          }
+          const events = decide(before, { type: 'update', name, email, role, at: now() });
+          return store.save(tx, before, events, context.traceparent);
+        },
+      });
+    },
+
+    async remove(context, input) {
+      const id = parseId(input.id);
+      requireAccess(context.identity, id);
+      return commands.run(context, {
+        mutation: 'deleteUser',
+        input,
+        work: async (tx) => {
+          const before = await store.lock(tx, id);
+          if (before === null || before.deleted) throw notFound('user', id);
+          expectVersion(before, input.expectedVersion);
+          const events = decide(before, { type: 'delete', obligations: await store.obligations(tx, id), at: now() });
+          return store.save(tx, before, events, context.traceparent);
+        },
+      });
+    },
+  };
+}

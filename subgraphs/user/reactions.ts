@@ -1,0 +1,44 @@
+import { reaction, type Reaction } from '../../shared/reactions/reaction.js';
+import type { UserStore } from './store.js';
+
+/** Permanent names of consumer groups: new ones would read everything again. */
+const ORDERS = 'user.orders';
+const ACCOUNTS = 'user.accounts';
+
+/** Orders that are not finished keep their user from being deleted. */
+export const openOrders = (store: UserStore): Reaction =>
+  reaction({
+    consumer: ORDERS,
+    topics: ['orders'],
+    types: ['order.created', 'order.completed', 'order.canceled'],
+    handle: (tx, events) =>
+      store.saveObligations(
+        tx,
+        'order',
+        events.map(({ subject, sequence, data: { order } }) => ({
+          kind: 'order',
+          subject,
+          userId: order.userId,
+          version: sequence,
+          open: order.status !== 'COMPLETED' && order.status !== 'CANCELED',
+        })),
+      ),
+  });
+
+/** So do accounts that hold money. */
+export const accountsWithMoney = (store: UserStore): Reaction =>
+  reaction({
+    consumer: ACCOUNTS,
+    topics: ['accounts'],
+    types: ['account.created', 'account.balance_changed'],
+    handle: (tx, events) =>
+      store.saveObligations(
+        tx,
+        'account',
+        events.flatMap(({ subject, sequence, data: { account } }) =>
+          account.userId === null
+            ? []
+            : [{ kind: 'account', subject, userId: account.userId, version: sequence, open: account.balance !== 0 }],
+        ),
+      ),
+  });

@@ -1,0 +1,131 @@
+import { placeholders, type Database, type Transaction } from '../../shared/database/port.js';
+import { AppError } from '../../shared/errors/errors.js';
+import { fold } from '../../shared/events/fold.js';
+import type { Outbox } from '../../shared/outbox/outbox.js';
+import { emailKey } from '../../shared/validation/text.js';
+import { evolve, type Obligations, type Role, type UserEvent, type UserState } from './user.js';
+
+interface UserRow {
+  readonly id: string;
+  readonly version: number;
+  readonly name: string;
+  readonly email: string;
+  readonly email_key: string | null;
+  readonly role: Role;
+  readonly verified: number;
+  readonly deleted: number;
+  readonly created_at: number;
+  readonly updated_at: number;
+}
+
+const fromRow = ({ email_key: _, created_at, updated_at, verified, deleted, ...rest }: UserRow): UserState => ({
+  ...rest,
+  verified: verified === 1,
+  deleted: deleted === 1,
+  createdAt: created_at,
+  updatedAt: updated_at,
+});
+
+const toRow = ({ createdAt, updatedAt, ...rest }: UserState) => ({
+  ...rest,
+  email_key: rest.deleted ? null : emailKey(rest.email),
+  created_at: createdAt,
+  updated_at: updatedAt,
+});
+
+/** What one order or account says of its user. */
+export interface Obligation {
+  readonly kind: 'order' | 'account';
+  readonly subject: string;
+  readonly userId: string;
+  readonly version: number;
+  /** Whether the order is unfinished, or the account holds money. */
+  readonly open: boolean;
+}
+
+export class UserStore {
+  constructor(private readonly outbox: Outbox) {}
+
+  /** The user, locked until the transaction ends. */
+  async lock(tx: Transaction, id: string): Promise<UserState | null> {
+    const [row] = await tx.lock<UserRow>('users', 'id', [id]);
+    return row === undefined ? null : fromRow(row);
+  }
+
+  /** The users by id as last committed. */
+  async find(db: Database, ids: readonly string[]): Promise<Map<string, UserState>> {
+    const rows = await db.read<UserRow>(`SELECT * FROM users WHERE id IN (${placeholders(ids.length)})`, ids);
+    return new Map(rows.map((row) => [row.id, fromRow(row)]));
+  }
+
+  /**
+   * Saves what was decided and publishes it; answers the user afterwards.
+   * @throws AppError CONFLICT on the e-mail address of another user.
+   */
+  async save(
+    tx: Transaction,
+    before: UserState | null,
+    decided: readonly UserEvent[],
+    traceparent: string | null,
+  ): Promise<UserState> {
+    const { state, events } = fold(before, decided, evolve, (user) => ({ user }));
+    if (state === null) throw new Error('a change of no user');
+    if (events.length === 0) return state;
+    await this.requireFreeEmail(tx, state);
+    if (before === null) await this.insert(tx, state);
+    else await tx.upsert('users', ['id'], [toRow(state)]);
+    await this.outbox.append(tx, events, traceparent);
+    return state;
+  }
+
+  /** Looked up first for a clear answer; the unique key decides where two come at once. */
+  private async requireFreeEmail(tx: Transaction, user: UserState): Promise<void> {
+    if (user.deleted) return;
+    const taken = await tx.query('SELECT id FROM users WHERE email_key = ? AND id <> ?', [
+      emailKey(user.email),
+      user.id,
+    ]);
+    if (taken.length > 0) throw new AppError('CONFLICT', 'Another user has this e-mail address.', { field: 'email' });
+  }
+
+  /** Not an upsert: on MySQL that would overwrite the user who was faster with the same address. */
+  private async insert(tx: Transaction, user: UserState): Promise<void> {
+    try {
+      await tx.insert('users', [toRow(user)]);
+    } catch (error) {
+      await this.requireFreeEmail(tx, user);
+      throw error;
+    }
+  }
+
+  async obligations(tx: Transaction, userId: string): Promise<Obligations> {
+    const rows = await tx.query<{ kind: Obligation['kind']; count: number }>(
+      'SELECT kind, COUNT(*) AS count FROM obligations WHERE user_id = ? AND open = 1 GROUP BY kind',
+      [userId],
+    );
+    const count = (kind: Obligation['kind']): number => rows.find((row) => row.kind === kind)?.count ?? 0;
+    return { openOrders: count('order'), accountsWithMoney: count('account') };
+  }
+
+  /** Keeps the newest of what is there and what is new; the order in which events come does not matter. */
+  async saveObligations(tx: Transaction, kind: Obligation['kind'], obligations: readonly Obligation[]): Promise<void> {
+    const newest = new Map<string, Obligation>();
+    for (const one of obligations) {
+      if (one.version > (newest.get(one.subject)?.version ?? 0)) newest.set(one.subject, one);
+    }
+    if (newest.size === 0) return;
+    const known = await tx.query<{ subject: string; version: number }>(
+      `SELECT subject, version FROM obligations WHERE kind = ? AND subject IN (${placeholders(newest.size)})`,
+      [kind, ...newest.keys()],
+    );
+    for (const { subject, version } of known) {
+      if ((newest.get(subject)?.version ?? 0) <= version) newest.delete(subject);
+    }
+    if (newest.size === 0) return;
+    await tx.upsert(
+      'obligations',
+      ['kind', 'subject'],
+      [...newest.values()].map(({ userId, ...rest }) => ({ ...rest, user_id: userId })),
+    );
+  }
+}

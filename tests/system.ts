@@ -1,0 +1,164 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createClient, type Client as SocketClient } from 'graphql-ws';
+import WebSocket from 'ws';
+import { openEmbeddedEngines, type Engines } from '../app/engines.js';
+import { startSystem, type System } from '../app/system.js';
+import { readConfig, type Config } from '../shared/config/config.js';
+import type { Database } from '../shared/database/port.js';
+import { ANONYMOUS, type Identity } from '../shared/identity/identity.js';
+import { newId } from '../shared/ids/ids.js';
+import { silentLogger } from '../shared/observability/logger.js';
+import { createMetrics } from '../shared/observability/metrics.js';
+import { freePorts } from './ports.js';
+
+export { freePorts };
+
+/** Tests say who they are in this header or connection parameter: `ADMIN:<id>`, `USER:<id>`; absent is anonymous. */
+const WHO = 'x-test-identity';
+
+export const ADMIN: Identity = { role: 'ADMIN', userId: '0190a000-0000-7000-8000-000000000001' };
+export const userIdentity = (userId: string): Identity => ({ role: 'USER', userId });
+
+export interface GraphQLAnswer<T> {
+  readonly data?: T | null;
+  readonly errors?: readonly {
+    readonly message: string;
+    readonly path?: readonly (string | number)[];
+    readonly extensions: { readonly code: string; readonly field?: string } & Readonly<Record<string, unknown>>;
+  }[];
+}
+
+export interface TestSystem {
+  readonly system: System;
+  readonly engines: Engines;
+  readonly config: Config;
+  /** The subgraphs' own databases by name, `tributary_user`: to look into. */
+  readonly databases: ReadonlyMap<string, Database>;
+  /** Sends an operation to the gateway as the given person, the administrator when absent. */
+  graphql<T = Record<string, unknown>>(
+    query: string,
+    variables?: Readonly<Record<string, unknown>>,
+    identity?: Identity,
+  ): Promise<GraphQLAnswer<T>>;
+  /** The same, for operations that must succeed. */
+  ok<T = Record<string, unknown>>(
+    query: string,
+    variables?: Readonly<Record<string, unknown>>,
+    identity?: Identity,
+  ): Promise<T>;
+  /** A graphql-ws client of the gateway; closed with the system. */
+  socket(identity?: Identity): SocketClient;
+  /** Stops everything; keeps the data folder for `startTestSystem({ dataDir })`. */
+  stop(): Promise<void>;
+  /** Stops everything and removes the data folder. */
+  dispose(): Promise<void>;
+}
+
+const spell = ({ role, userId }: Identity): string => `${role}:${userId ?? ''}`;
+
+function read(who: unknown): Identity {
+  const [role, userId] = typeof who === 'string' ? who.split(':') : [];
+  return (role === 'ADMIN' || role === 'USER') && userId !== undefined ? { role, userId } : ANONYMOUS;
+}
+
+/** The whole system on embedded engines and free ports of 127.0.0.1, without demo data. */
+export async function startTestSystem(
+  options: { dataDir?: string; projectionWaitMs?: number } = {},
+): Promise<TestSystem> {
+  const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'tributary-test-'));
+  const [gateway, user, product, order, balance, query, rest] = (await freePorts(7)).map(String);
+  const config = readConfig({
+    DATA_DIR: dataDir,
+    GATEWAY_PORT: gateway,
+    USER_PORT: user,
+    PRODUCT_PORT: product,
+    ORDER_PORT: order,
+    BALANCE_PORT: balance,
+    QUERY_PORT: query,
+    REST_PORT: rest,
+    PROJECTION_WAIT_MS: options.projectionWaitMs === undefined ? undefined : String(options.projectionWaitMs),
+  });
+  const engines = await openEmbeddedEngines(dataDir);
+  const databases = new Map<string, Database>();
+  const system = await startSystem({
+    config,
+    engines: {
+      ...engines,
+      openDatabase: async (wanted) => {
+        const database = await engines.openDatabase(wanted);
+        databases.set(wanted.name, database);
+        return database;
+      },
+    },
+    log: silentLogger(),
+    metrics: createMetrics(),
+    now: Date.now,
+    authenticate: ({ headers, connectionParams }) => Promise.resolve(read(connectionParams?.[WHO] ?? headers[WHO])),
+  });
+  const url = `http://127.0.0.1:${gateway}/graphql`;
+  const sockets: SocketClient[] = [];
+
+  const graphql = async <T>(
+    document: string,
+    variables: Readonly<Record<string, unknown>> = {},
+    identity: Identity = ADMIN,
+  ) => {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', [WHO]: spell(identity) },
+      body: JSON.stringify({ query: document, variables }),
+    });
+    return (await response.json()) as GraphQLAnswer<T>;
+  };
+  const stop = async (): Promise<void> => {
+    for (const socket of sockets.splice(0)) await socket.dispose();
+    await system.stop();
+  };
+
+  return {
+    system,
+    engines,
+    config,
+    databases,
+    graphql,
+    async ok<T>(document: string, variables?: Readonly<Record<string, unknown>>, identity?: Identity) {
+      const { data, errors } = await graphql<T>(document, variables, identity);
+      if (errors !== undefined || data === null || data === undefined) throw new Error(JSON.stringify(errors));
+      return data;
+    },
+    socket(identity = ADMIN) {
+      const client = createClient({
+        url: url.replace('http', 'ws'),
+        webSocketImpl: WebSocket,
+        connectionParams: { [WHO]: spell(identity) },
+        retryAttempts: 0,
+      });
+      sockets.push(client);
+      return client;
+    },
+    stop,
+    async dispose() {
+      await stop();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Collects what a subscription delivers. */
+export function collect<T>(client: SocketClient, query: string, variables: Readonly<Record<string, unknown>> = {}) {
+  const messages: GraphQLAnswer<T>[] = [];
+  const state: { error: unknown; completed: boolean } = { error: undefined, completed: false };
+  const stop = client.subscribe<T>(
+    { query, variables },
+    {
+      next: (message) => messages.push(message as GraphQLAnswer<T>),
+      error: (error) => (state.error = error),
+      complete: () => (state.completed = true),
+    },
+  );
+  return { messages, state, stop };
+}
+
+export const uniqueEmail = (): string => `${newId()}@example.com`;
