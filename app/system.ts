@@ -39,7 +39,15 @@ export interface System {
  */
 export async function startSystem({ config, engines, log, metrics, now, authenticate }: SystemDeps): Promise<System> {
   const identitySecret = config.identitySecret ?? randomBytes(32).toString('hex');
-  const deps = { config, identitySecret, log, metrics, now, eventLog: engines.eventLog, openDatabase: engines.openDatabase };
+  const deps = {
+    config,
+    identitySecret,
+    log,
+    metrics,
+    now,
+    eventLog: engines.eventLog,
+    openDatabase: engines.openDatabase,
+  };
 
   const started: Service[] = [];
   const opened: { close(): Promise<void> }[] = [engines];

@@ -33,7 +33,11 @@ export function quantile(values: readonly number[], part: number): number {
 }
 
 /** Runs `work` for items 0..count-1 with so many at a time. */
-export async function concurrently(count: number, atATime: number, work: (index: number) => Promise<void>): Promise<void> {
+export async function concurrently(
+  count: number,
+  atATime: number,
+  work: (index: number) => Promise<void>,
+): Promise<void> {
   let next = 0;
   const worker = async (): Promise<void> => {
     while (next < count) await work(next++);

@@ -1,7 +1,8 @@
 import { concurrently, httpClient, quantile, socketClient, type GraphQL } from './client.js';
 import type { Running } from './process.js';
 
-export const CREATE_PRODUCT = 'mutation ($input: CreateProductInput!) { createProduct(input: $input) { product { id } } }';
+export const CREATE_PRODUCT =
+  'mutation ($input: CreateProductInput!) { createProduct(input: $input) { product { id } } }';
 export const CREATE_ORDER = 'mutation ($input: CreateOrderInput!) { createOrder(input: $input) { order { id } } }';
 
 const RATE = 50; // orders per second
@@ -36,7 +37,9 @@ export async function orderLatency({ ports }: Running): Promise<Latencies> {
   const { me } = await graphql<{ me: { id: string } }>('{ me { id } }');
 
   const seen = { PENDING: new Map<string, number>(), AWAITING_PAYMENT: new Map<string, number>() };
-  const stop = socket.subscribe<{ orderStatusChanged: { kind: string; status: keyof typeof seen; order: { id: string } } }>(
+  const stop = socket.subscribe<{
+    orderStatusChanged: { kind: string; status: keyof typeof seen; order: { id: string } };
+  }>(
     {
       query: 'subscription ($userId: ID) { orderStatusChanged(userId: $userId) { kind status order { id } } }',
       variables: { userId: me.id },
@@ -71,7 +74,8 @@ export async function orderLatency({ ports }: Running): Promise<Latencies> {
     );
   }
   await Promise.all(pending);
-  while ([...sent.keys()].some((id) => !seen.AWAITING_PAYMENT.has(id))) await new Promise((resolve) => setTimeout(resolve, 20));
+  while ([...sent.keys()].some((id) => !seen.AWAITING_PAYMENT.has(id)))
+    await new Promise((resolve) => setTimeout(resolve, 20));
   stop();
   await socket.dispose();
   await close();

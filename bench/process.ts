@@ -19,10 +19,21 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-const VARIABLES = ['GATEWAY_PORT', 'USER_PORT', 'PRODUCT_PORT', 'ORDER_PORT', 'BALANCE_PORT', 'QUERY_PORT', 'REST_PORT'] as const;
+const VARIABLES = [
+  'GATEWAY_PORT',
+  'USER_PORT',
+  'PRODUCT_PORT',
+  'ORDER_PORT',
+  'BALANCE_PORT',
+  'QUERY_PORT',
+  'REST_PORT',
+] as const;
 
 /** The built system as users start it, in a process of its own, quiet, on free ports. */
-export async function startSystemProcess(dataDir: string, env: Readonly<Record<string, string>> = {}): Promise<Running> {
+export async function startSystemProcess(
+  dataDir: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Running> {
   const free = await freePorts(VARIABLES.length);
   const ports = Object.fromEntries(VARIABLES.map((name, index) => [name, free[index] ?? 0]));
   const begun = performance.now();

@@ -45,7 +45,7 @@ export interface GatewayDeps {
   readonly authenticate: Authenticate;
   /** Web pages that may call the gateway, besides its own and Apollo Sandbox: `https://shop.example`. */
   readonly allowedOrigins?: readonly string[];
-  /** Subscriptions whose subgraph sends the current state to every new subscriber; `stockChanged` when absent. */
+  /** Subscriptions of which only the newest event counts, so that slow clients may skip some; `stockChanged` when absent. */
   readonly latestValueFields?: readonly string[];
   readonly sockets?: Partial<SocketOptions>;
 }

@@ -6,18 +6,16 @@ import { distOptions } from './bundle.mjs';
 import { BUILD_STAMP, sourceStamp } from './stamp.mjs';
 
 /** Removes what earlier builds left and this one did not write. */
-export async function removeStale({ outputs }) {
+async function removeStale({ outputs }) {
   const entries = await readdir('dist', { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   const stale = files.filter((file) => !(file in outputs) && file !== BUILD_STAMP);
   await Promise.all(stale.map((file) => rm(file, { force: true })));
 }
 
-if (process.argv[1]?.endsWith('build.mjs')) {
-  // Taken first: a source that changes meanwhile makes the next start build again.
-  const stamp = sourceStamp();
-  await rm(BUILD_STAMP, { force: true });
-  const { metafile } = await build(distOptions()).catch(() => process.exit(1)); // esbuild has printed why
-  await removeStale(metafile);
-  await writeFile(BUILD_STAMP, stamp);
-}
+// Taken first: a source that changes meanwhile makes the next start build again.
+const stamp = sourceStamp();
+await rm(BUILD_STAMP, { force: true });
+const { metafile } = await build(distOptions()).catch(() => process.exit(1)); // esbuild has printed why
+await removeStale(metafile);
+await writeFile(BUILD_STAMP, stamp);

@@ -22,14 +22,16 @@ export interface ReadyOperation {
 const EVA = 'd6a41403-bbd0-11ee-8a24-0242ac120003';
 const FRANK = 'd6a41504-bbd0-11ee-8a24-0242ac120003';
 
-const PRODUCT_ID = 'an id from ListProducts';
+/** Of the demo data as well: the iPhone, and whoever works without a token. */
+const IPHONE = '0190a000-0001-7000-8000-000000000001';
+const DEMO_ADMIN = '0190a000-0000-7000-8000-000000000001';
 const ORDER_ID = 'an id from CreateOrder or ListOrders';
 
 /** What GraphiQL opens with, a tab each, in the order in which one would try them. */
 export const OPERATIONS: readonly ReadyOperation[] = [
-  { query: listProducts, variables: { first: 10 } },
-  { query: createOrder, variables: { productId: PRODUCT_ID, quantity: 1 } },
-  { query: orderStatusChanged, variables: { orderId: ORDER_ID } },
+  { query: listProducts },
+  { query: createOrder, variables: { productId: IPHONE, quantity: 1 } },
+  { query: orderStatusChanged, variables: { userId: DEMO_ADMIN } },
   { query: payOrder, variables: { id: ORDER_ID, method: 'PIX' } },
   { query: cancelOrder, variables: { id: ORDER_ID, reason: 'Changed my mind' } },
   { query: getOrder, variables: { id: ORDER_ID } },
@@ -39,5 +41,5 @@ export const OPERATIONS: readonly ReadyOperation[] = [
   { query: deposit, variables: { accountId: EVA, amount: '100.00' } },
   { query: transfer, variables: { from: EVA, to: FRANK, amount: '25.00' } },
   { query: balanceChanged, variables: { accountId: EVA } },
-  { query: stockChanged, variables: { productId: PRODUCT_ID } },
+  { query: stockChanged, variables: { productId: IPHONE } },
 ];

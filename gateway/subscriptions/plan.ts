@@ -22,10 +22,10 @@ import { MAX_VALIDATION_ERRORS } from '../apollo.js';
 import type { Federation, OperationContext, QueryPlan } from '../federation.js';
 
 /**
- * How a stream goes on after its upstream was lost or the client fell behind.
+ * How a stream goes on when its upstream was lost or the client fell behind.
  * - `cursor`: from the last cursor; nothing is lost and nothing comes twice.
- * - `latest`: from the current state, which the subgraph sends first; states in between may be skipped.
- * - `none`: it cannot; the client is told.
+ * - `latest`: a slow client gets the newest event only; one whose upstream was lost is told.
+ * - `none`: the client is told in both cases.
  */
 export type Resumption = 'cursor' | 'latest' | 'none';
 
@@ -59,10 +59,12 @@ export interface SubscriptionPlan {
 }
 
 /** The cursor of an event, where the subgraph sent one. Takes it out: the client did not ask for it. */
-export function takeCursor(plan: SubscriptionPlan, data: unknown): string | undefined {
-  const root = (data as Record<string, Record<string, unknown> | null> | null | undefined)?.[plan.responseName];
-  const cursor = root?.[CURSOR_ALIAS];
-  if (root != null) Reflect.deleteProperty(root, CURSOR_ALIAS);
+export function takeCursor({ resumption, responseName }: SubscriptionPlan, data: unknown): string | undefined {
+  if (resumption !== 'cursor') return undefined;
+  const root = (data as Record<string, Record<string, unknown> | null> | null | undefined)?.[responseName];
+  if (root == null) return undefined;
+  const { [CURSOR_ALIAS]: cursor } = root;
+  Reflect.deleteProperty(root, CURSOR_ALIAS);
   return typeof cursor === 'string' ? cursor : undefined;
 }
 
@@ -85,7 +87,7 @@ export class SubscriptionPlanner {
   readonly #latestValue: ReadonlySet<string>;
   readonly #plans = new WeakMap<DocumentNode, Map<string, SubscriptionPlan>>();
 
-  /** @param latestValue root fields whose subgraph sends the current state whenever somebody subscribes */
+  /** @param latestValue root fields of which only the newest event counts */
   constructor(federation: Federation, latestValue: ReadonlySet<string>) {
     this.#federation = federation;
     this.#latestValue = latestValue;

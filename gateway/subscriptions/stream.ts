@@ -41,8 +41,8 @@ type Ending = { readonly kind: 'complete' } | { readonly kind: 'failed'; readonl
  * When more wait than `maxWaiting`, the upstream operation is given up; when the client has taken what waited, it is
  * opened again behind the last event received. The same happens when the upstream is lost. So with a cursor a client
  * misses nothing and gets nothing twice, at most `maxWaiting` events are held for it, and whatever GAP there has to be
- * is declared by the subgraph, which alone knows. A latest-value stream keeps the newest event instead. What can do
- * neither, such as a stream that has not had a cursor yet, fails with UNAVAILABLE: no event is lost silently.
+ * is declared by the subgraph, which alone knows. A latest-value stream keeps the newest event instead for a slow
+ * client. Where neither will do, as without a cursor yet, the stream fails with UNAVAILABLE: no event is lost silently.
  */
 export class UpstreamStream {
   readonly #options: StreamOptions;
@@ -158,7 +158,7 @@ export class UpstreamStream {
     this.#lostAt ??= now;
     this.#everOpen ||= wasOpen;
     const within = this.#everOpen ? resumeWithinMs : FIRST_OPEN_WITHIN_MS;
-    if (mayReturn && now - this.#lostAt < within && (!this.#everOpen || this.#resumption() !== 'none')) {
+    if (mayReturn && now - this.#lostAt < within && (!this.#everOpen || this.#resumption() === 'cursor')) {
       this.#notify();
       return;
     }

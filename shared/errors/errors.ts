@@ -50,7 +50,8 @@ export class AppError extends Error {
   }
 }
 
-export const validationError = (field: string, message: string): AppError => new AppError('VALIDATION', message, { field });
+export const validationError = (field: string, message: string): AppError =>
+  new AppError('VALIDATION', message, { field });
 
 export const notFound = (what: string, id: string, field = 'id'): AppError =>
   new AppError('NOT_FOUND', `There is no ${what} ${id}.`, { field });

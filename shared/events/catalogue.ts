@@ -41,7 +41,11 @@ export function topicSpecs(retentionMs = 30 * DAY): TopicSpec[] {
   ]);
 }
 
-const event = <T extends Topic, S extends z.ZodType>(topic: T, summary: string, schema: S) => ({ topic, summary, schema });
+const event = <T extends Topic, S extends z.ZodType>(topic: T, summary: string, schema: S) => ({
+  topic,
+  summary,
+  schema,
+});
 
 const user = z.object({ user: userState });
 const product = z.object({ product: productState });
@@ -69,7 +73,11 @@ export const CATALOGUE = {
 
   'order.created': event('orders', 'A customer ordered; stock is not yet reserved.', order),
   'order.awaiting_payment': event('orders', 'The stock is reserved.', order),
-  'order.payment_kept': event('orders', 'A payment was asked for and waits for the stock; nothing is to be collected yet.', order),
+  'order.payment_kept': event(
+    'orders',
+    'A payment was asked for and waits for the stock; nothing is to be collected yet.',
+    order,
+  ),
   'order.payment_requested': event('orders', 'A payment attempt is to be made now.', order),
   'order.payment_refunded': event('orders', 'The payment of a canceled order went back to the customer.', order),
   'order.payment_failed': event('orders', 'A payment attempt failed; another may follow.', order),

@@ -43,7 +43,9 @@ test('no event of the catalogue carries a credential', () => {
   const suspicious = /passw|secret|token|hash|salt|credential|card|cvv/i;
   const namesIn = (schema: unknown): string[] =>
     schema !== null && typeof schema === 'object'
-      ? Object.entries(schema).flatMap(([key, value]) => (key === 'properties' ? Object.keys(value as object) : []).concat(namesIn(value)))
+      ? Object.entries(schema).flatMap(([key, value]) =>
+          (key === 'properties' ? Object.keys(value as object) : []).concat(namesIn(value)),
+        )
       : [];
   for (const [type, { schema }] of Object.entries(CATALOGUE)) {
     const names = namesIn(z.toJSONSchema(schema));

@@ -66,7 +66,12 @@ export const reservationState = z.object({
   updatedAt: instant,
 });
 
-export const orderItem = z.object({ productId: id, name: z.string(), quantity: z.int().positive(), unitPrice: cents.nonnegative() });
+export const orderItem = z.object({
+  productId: id,
+  name: z.string(),
+  quantity: z.int().positive(),
+  unitPrice: cents.nonnegative(),
+});
 
 export const orderPayment = z.object({
   paymentId: id,

@@ -18,7 +18,7 @@ export function fieldOf(error: GraphQLError): string | undefined {
           ...pathInVariable(error),
         ]
       : pathTo(node.loc.source, (other) => other.kind === node.kind && other.loc?.start === node.loc?.start, []);
-  const named = [...path, ...missingName(error.message)];
+  const named = [...path, ...missingName(error)];
   const bare = named[0] === 'input' && named.length > 1 ? named.slice(1) : named;
   return bare.length === 0 ? undefined : bare.join('.');
 }
@@ -84,10 +84,11 @@ function pathInVariable({ message, originalError }: GraphQLError): string[] {
     .slice(1);
 }
 
-/** A field or argument that is missing or unknown is named in the message only. */
-function missingName(message: string): string[] {
+/** A field or argument that is missing, or unknown in a variable, is named in the message only. */
+function missingName({ message, originalError }: GraphQLError): string[] {
   const name =
     /Field "(?:\w+\.)?(\w+)" of required type "[^"]*" was not provided\.$/.exec(message)?.[1] ??
-    / argument "(\w+)" of type "[^"]*" is required, but it was not provided\.$/.exec(message)?.[1];
+    / argument "(\w+)" of type "[^"]*" is required, but it was not provided\.$/.exec(message)?.[1] ??
+    /^Field "(\w+)" is not defined by type "/.exec(originalError?.message ?? '')?.[1];
   return name === undefined ? [] : [name];
 }

@@ -1,5 +1,14 @@
 import { expect, test } from '@jest/globals';
-import { IDENTITY_TTL_MS, mayAccess, requireAccess, requireAdmin, requireUser, signIdentity, verifyIdentity, type Identity } from './identity.js';
+import {
+  IDENTITY_TTL_MS,
+  mayAccess,
+  requireAccess,
+  requireAdmin,
+  requireUser,
+  signIdentity,
+  verifyIdentity,
+  type Identity,
+} from './identity.js';
 
 const secret = 'a secret that both sides share, 32+';
 const ana: Identity = { role: 'USER', userId: 'ana' };
@@ -17,12 +26,16 @@ test('a token says who is asking, to its audience and in its time only', () => {
 });
 
 test.each([undefined, '', 'x', 'a.b', 'a.b.c', null, {}])('token %p is refused', (token) => {
-  expect(() => verifyIdentity(token, 'order', secret, now)).toThrow(expect.objectContaining({ code: 'UNAUTHENTICATED' }));
+  expect(() => verifyIdentity(token, 'order', secret, now)).toThrow(
+    expect.objectContaining({ code: 'UNAUTHENTICATED' }),
+  );
 });
 
 test('changed claims are refused', () => {
   const [, signature] = signIdentity(ana, 'order', secret, now).split('.');
-  const forged = Buffer.from(JSON.stringify({ sub: 'root', role: 'ADMIN', aud: 'order', exp: now + 1e9 })).toString('base64url');
+  const forged = Buffer.from(JSON.stringify({ sub: 'root', role: 'ADMIN', aud: 'order', exp: now + 1e9 })).toString(
+    'base64url',
+  );
   expect(() => verifyIdentity(`${forged}.${signature}`, 'order', secret, now)).toThrow();
 });
 

@@ -4,8 +4,7 @@ import type { Role } from '../events/states.js';
 
 /** Who is asking. The gateway decides it, signs it, and every subgraph checks what that person may do with its data. */
 export type Identity =
-  | { readonly role: 'ANONYMOUS'; readonly userId: null }
-  | { readonly role: Role; readonly userId: string };
+  { readonly role: 'ANONYMOUS'; readonly userId: null } | { readonly role: Role; readonly userId: string };
 
 export const ANONYMOUS: Identity = { role: 'ANONYMOUS', userId: null };
 
@@ -49,7 +48,8 @@ export function verifyIdentity(token: unknown, audience: string, secret: string,
   if (body === undefined || signature === undefined || rest.length > 0) throw refused('is missing');
   const expected = mac(body, secret);
   const given = Buffer.from(signature, 'base64url');
-  if (given.length !== expected.length || !timingSafeEqual(given, expected)) throw refused('is not signed by the gateway');
+  if (given.length !== expected.length || !timingSafeEqual(given, expected))
+    throw refused('is not signed by the gateway');
   const claims = JSON.parse(Buffer.from(body, 'base64url').toString()) as Claims;
   if (claims.aud !== audience) throw refused('is for another subgraph');
   if (claims.exp + CLOCK_SKEW_MS < now) throw refused('has expired');

@@ -27,7 +27,10 @@ test('a duplicate key is recognised on primary and unique keys', () => {
   db.exec('CREATE TABLE u (a TEXT PRIMARY KEY, b TEXT UNIQUE)');
   const insert = db.statement('INSERT INTO u VALUES (?, ?)');
   insert.run('1', 'x');
-  for (const row of [['1', 'y'], ['2', 'x']] as const) {
+  for (const row of [
+    ['1', 'y'],
+    ['2', 'x'],
+  ] as const) {
     let error: unknown;
     try {
       insert.run(...row);

@@ -62,7 +62,12 @@ export class SafeDatabase extends Libsql {
 }
 
 /** WAL for readers beside the writer. NORMAL leaves the fsync of a commit to Durability, which does not block. */
-export const PRAGMAS = ['journal_mode = WAL', 'synchronous = NORMAL', 'busy_timeout = 5000', 'temp_store = MEMORY'] as const;
+export const PRAGMAS = [
+  'journal_mode = WAL',
+  'synchronous = NORMAL',
+  'busy_timeout = 5000',
+  'temp_store = MEMORY',
+] as const;
 
 /** Opens (and creates) a database file. Commits survive a crash of the process; for power cuts see Durability. */
 export function openSqlite(file: string): SafeDatabase {

@@ -37,7 +37,8 @@ export function parseText(value: string, { field, max, optional = false, multili
  */
 export function parseEmail(value: string, field: string): string {
   const email = parseText(value, { field, max: 254 });
-  if (!EMAIL.test(email)) throw new AppError('VALIDATION', 'That is not an e-mail address, such as "ana@example.com".', { field });
+  if (!EMAIL.test(email))
+    throw new AppError('VALIDATION', 'That is not an e-mail address, such as "ana@example.com".', { field });
   return email;
 }
 

@@ -1,10 +1,5 @@
-import { createCommands } from '../../shared/commands/commands.js';
-import { createGraphqlService, type GraphqlService } from '../../shared/graphql/server.js';
-import { Outbox } from '../../shared/outbox/outbox.js';
-import { createRelay } from '../../shared/outbox/relay.js';
-import { createReactionRunner } from '../../shared/reactions/runner.js';
-import type { Subgraph, SubgraphDeps } from '../../shared/service/service.js';
-import { createWorker } from '../../shared/service/worker.js';
+import type { SubgraphDeps } from '../../shared/service/service.js';
+import { openWriteSide, type WriteSubgraph } from '../../shared/service/write-side.js';
 import { balanceCommands, type BalanceCommands } from './commands.js';
 import { Initial1700000000000 } from './migrations/1-initial.js';
 import { ProviderCalls } from './provider-calls.js';
@@ -20,46 +15,24 @@ export interface BalanceDeps extends SubgraphDeps {
   readonly provider?: PaymentProvider;
 }
 
-export interface BalanceSubgraph extends Subgraph {
-  readonly api: GraphqlService;
-  readonly commands: BalanceCommands;
-}
+export type BalanceSubgraph = WriteSubgraph<BalanceCommands>;
 
 /** Accounts and payments: API, and a worker that collects for orders. */
 export async function buildBalance(deps: BalanceDeps): Promise<BalanceSubgraph> {
-  const { config, eventLog, log, metrics, now, provider = createSandboxProvider({ now }) } = deps;
-  const database = await deps.openDatabase({ name: 'tributary_balance', migrations: [Initial1700000000000] });
-  await database.migrate();
-
-  const outbox = new Outbox('tributary/balance', now);
-  const store = new BalanceStore(outbox);
+  const { log, now, provider = createSandboxProvider({ now }) } = deps;
+  const side = await openWriteSide('balance', [Initial1700000000000], deps);
+  const { database } = side;
+  const store = new BalanceStore(side.outbox);
   await store.openSystemAccounts(database, now);
   const calls = new ProviderCalls(database);
-  const commands = balanceCommands({ commands: createCommands({ database, now, log }), database, store, now });
-
+  const commands = balanceCommands({ commands: side.commands, database, store, now });
   return {
     commands,
-    api: createGraphqlService({
-      name: 'balance-api',
-      subgraph: 'balance',
-      port: config.ports.balance,
-      typeDefs,
-      resolvers: balanceResolvers({ database, store, commands }),
-      deps,
-    }),
-    worker: createWorker('balance-worker', [
-      createRelay({ name: 'tributary_balance', database, outbox, eventLog, log, metrics, now }),
-      createProviderWorker({ database, store, calls, provider, log, now }),
-      createReactionRunner({
-        database,
-        outbox,
-        eventLog,
-        log,
-        metrics,
-        now,
-        reactions: [payments({ store, calls, now }), users(store)],
-      }),
-    ]),
-    close: () => database.close(),
+    api: side.api(typeDefs, balanceResolvers({ database, store, commands })),
+    worker: side.worker(
+      [payments({ store, calls, now }), users(store)],
+      [createProviderWorker({ database, store, calls, provider, log, now })],
+    ),
+    close: () => side.close(),
   };
 }

@@ -1,10 +1,5 @@
-import { createCommands } from '../../shared/commands/commands.js';
-import { createGraphqlService, type GraphqlService } from '../../shared/graphql/server.js';
-import { Outbox } from '../../shared/outbox/outbox.js';
-import { createRelay } from '../../shared/outbox/relay.js';
-import { createReactionRunner } from '../../shared/reactions/runner.js';
-import type { Subgraph, SubgraphDeps } from '../../shared/service/service.js';
-import { createWorker } from '../../shared/service/worker.js';
+import type { SubgraphDeps } from '../../shared/service/service.js';
+import { openWriteSide, type WriteSubgraph } from '../../shared/service/write-side.js';
 import { orderCommands, type OrderCommands } from './commands.js';
 import { Initial1700000000000 } from './migrations/1-initial.js';
 import { orderReactions } from './reactions.js';
@@ -13,44 +8,19 @@ import { orderResolvers } from './resolvers.js';
 import typeDefs from './schema.graphql';
 import { OrderStore } from './store.js';
 
-export interface OrderSubgraph extends Subgraph {
-  readonly api: GraphqlService;
-  readonly commands: OrderCommands;
-}
+export type OrderSubgraph = WriteSubgraph<OrderCommands>;
 
 /** Orders: API, and a worker that moves them on when stock and payments answer. */
 export async function buildOrder(deps: SubgraphDeps): Promise<OrderSubgraph> {
-  const { config, eventLog, log, metrics, now } = deps;
-  const database = await deps.openDatabase({ name: 'tributary_order', migrations: [Initial1700000000000] });
-  await database.migrate();
-
-  const outbox = new Outbox('tributary/order', now);
-  const store = new OrderStore(outbox);
-  const replicas = new Replicas(database, now);
-  const commands = orderCommands({ commands: createCommands({ database, now, log }), store, replicas, now });
-
+  const { log, now } = deps;
+  const side = await openWriteSide('order', [Initial1700000000000], deps);
+  const store = new OrderStore(side.outbox);
+  const replicas = new Replicas(side.database, now);
+  const commands = orderCommands({ commands: side.commands, store, replicas, now });
   return {
     commands,
-    api: createGraphqlService({
-      name: 'order-api',
-      subgraph: 'order',
-      port: config.ports.order,
-      typeDefs,
-      resolvers: orderResolvers({ database, store, commands }),
-      deps,
-    }),
-    worker: createWorker('order-worker', [
-      createRelay({ name: 'tributary_order', database, outbox, eventLog, log, metrics, now }),
-      createReactionRunner({
-        database,
-        outbox,
-        eventLog,
-        log,
-        metrics,
-        now,
-        reactions: orderReactions({ store, replicas, log, now }),
-      }),
-    ]),
-    close: () => database.close(),
+    api: side.api(typeDefs, orderResolvers({ database: side.database, store, commands })),
+    worker: side.worker(orderReactions({ store, replicas, log, now })),
+    close: () => side.close(),
   };
 }

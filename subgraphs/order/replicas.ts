@@ -1,12 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { placeholders, type Database, type SqlValue, type Transaction } from '../../shared/database/port.js';
+import { placeholders, type Database, type Transaction } from '../../shared/database/port.js';
 import type { AccountState, ProductState, UserState } from '../../shared/events/states.js';
-import { isYoung } from '../../shared/ids/ids.js';
-
-/** How long a thing that must have been made a moment ago is waited for, in milliseconds. */
-const WAIT_MS = 2_000;
-const FIRST_PAUSE_MS = 5;
-const LONGEST_PAUSE_MS = 100;
+import { saveNewer, waitForYoung } from '../../shared/replicas/replicas.js';
 
 interface ProductRow {
   readonly id: string;
@@ -76,32 +70,8 @@ export class Replicas {
     return saveNewer(tx, 'accounts', states, ({ id, version, userId }) => ({ id, version, user_id: userId }));
   }
 
-  private async known<R extends { readonly id: string }>(table: string, ids: readonly string[]): Promise<R[]> {
-    const deadline = performance.now() + WAIT_MS;
+  private known<R extends { readonly id: string }>(table: string, ids: readonly string[]): Promise<readonly R[]> {
     const sql = `SELECT * FROM ${table} WHERE id IN (${placeholders(ids.length)})`;
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
-      const rows = await this.database.read<R>(sql, ids);
-      const found = new Set(rows.map((row) => row.id));
-      const mayCome = ids.some((id) => !found.has(id) && isYoung(id, this.now()));
-      if (!mayCome || performance.now() >= deadline) return rows;
-      await delay(pause);
-    }
+    return waitForYoung(ids, this.now, () => this.database.read<R>(sql, ids));
   }
-}
-
-/** Newest version wins, within the batch and against what is there: events may come again and go backwards. */
-async function saveNewer<S extends { readonly id: string; readonly version: number }>(
-  tx: Transaction,
-  table: string,
-  states: readonly S[],
-  toRow: (state: S) => Readonly<Record<string, SqlValue>>,
-): Promise<void> {
-  const newest = new Map<string, S>();
-  for (const state of states) {
-    if (state.version > (newest.get(state.id)?.version ?? 0)) newest.set(state.id, state);
-  }
-  for (const { id, version } of await tx.lock<{ id: string; version: number }>(table, 'id', [...newest.keys()])) {
-    if (version >= (newest.get(id)?.version ?? 0)) newest.delete(id);
-  }
-  await tx.upsert(table, ['id'], [...newest.values()].map(toRow));
 }

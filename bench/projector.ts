@@ -1,0 +1,71 @@
+import { openEmbeddedEngines } from '../app/engines.js';
+import { toRecord, type AnyEvent } from '../shared/events/event.js';
+import { newId } from '../shared/ids/ids.js';
+import { silentLogger } from '../shared/observability/logger.js';
+import { createMetrics } from '../shared/observability/metrics.js';
+import { createProjector } from '../subgraphs/query/projector.js';
+import { VIEWS_GROUP, watermark } from '../subgraphs/query/views.js';
+import { inTemporaryFolder } from './process.js';
+
+const EVENTS = 20_000;
+const CHUNK = 500;
+
+/** Events per second from the log into views and timeline, both groups at once, with a backlog waiting. */
+export const projectorRate = (): Promise<number> =>
+  inTemporaryFolder(async (folder) => {
+    const { eventLog, documents, close } = await openEmbeddedEngines(folder);
+    for (let index = 0; index < EVENTS; index += CHUNK) {
+      await eventLog.append(Array.from({ length: CHUNK }, () => toRecord(orderCreated())));
+    }
+    const projector = createProjector({
+      eventLog,
+      documents,
+      log: silentLogger(),
+      metrics: createMetrics(),
+      now: Date.now,
+    });
+    const begun = performance.now();
+    await projector.start();
+    for (;;) {
+      const [entries, next] = await Promise.all([
+        documents.count('timeline'),
+        watermark(documents, eventLog.logId, VIEWS_GROUP, 'orders'),
+      ]);
+      const viewed = [...next.values()].reduce((sum, offset) => sum + offset, 0);
+      if (entries === EVENTS && viewed === EVENTS) break;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    const seconds = (performance.now() - begun) / 1_000;
+    await projector.stop();
+    await close();
+    return EVENTS / seconds;
+  });
+
+function orderCreated(): AnyEvent {
+  const [id, at] = [newId(), Date.now()];
+  return {
+    id: newId(),
+    type: 'order.created',
+    source: 'tributary/order',
+    subject: id,
+    sequence: 1,
+    time: at,
+    traceparent: null,
+    data: {
+      order: {
+        id,
+        version: 1,
+        userId: newId(),
+        status: 'PENDING',
+        items: [{ productId: newId(), name: 'Bench', quantity: 1, unitPrice: 1_000 }],
+        total: 1_000,
+        payment: null,
+        cancelReason: null,
+        history: [{ version: 1, status: 'PENDING', at, reason: null }],
+        deleted: false,
+        createdAt: at,
+        updatedAt: at,
+      },
+    },
+  };
+}
