@@ -5,7 +5,7 @@ import WebSocket from 'ws';
 export type GraphQL = <T>(query: string, variables?: Readonly<Record<string, unknown>>) => Promise<T>;
 
 /** A client over keep-alive connections; a GraphQL error is thrown. */
-export function httpClient(port: number, connections: number): { graphql: GraphQL; close(): Promise<void> } {
+export function httpClient(port: number, connections: number): { graphql: GraphQL; close: () => Promise<void> } {
   const pool = new Pool(`http://127.0.0.1:${port}`, { connections });
   return {
     async graphql<T>(query: string, variables: Readonly<Record<string, unknown>> = {}) {

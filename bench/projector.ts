@@ -13,7 +13,8 @@ const CHUNK = 500;
 /** Events per second from the log into views and timeline, both groups at once, with a backlog waiting. */
 export const projectorRate = (): Promise<number> =>
   inTemporaryFolder(async (folder) => {
-    const { eventLog, documents, close } = await openEmbeddedEngines(folder);
+    const engines = await openEmbeddedEngines(folder);
+    const { eventLog, documents } = engines;
     for (let index = 0; index < EVENTS; index += CHUNK) {
       await eventLog.append(Array.from({ length: CHUNK }, () => toRecord(orderCreated())));
     }
@@ -37,7 +38,7 @@ export const projectorRate = (): Promise<number> =>
     }
     const seconds = (performance.now() - begun) / 1_000;
     await projector.stop();
-    await close();
+    await engines.close();
     return EVENTS / seconds;
   });
 

@@ -188,7 +188,7 @@ class SqliteTransaction implements Transaction {
   readonly callbacks: (() => void)[] = [];
   wrote = false;
   private open = true;
-  private failure: unknown;
+  private failure: EngineUnavailable | undefined;
 
   constructor(private readonly connection: Connection) {}
 

@@ -15,7 +15,7 @@ export class Durability {
   private onDisk = 0;
   private fd: number | undefined;
   private running: Promise<void> | undefined;
-  private failure: unknown;
+  private failure: Error | undefined;
 
   constructor(
     private readonly file: string,
@@ -57,7 +57,7 @@ export class Durability {
       await this.sync(this.descriptor());
       this.onDisk = upTo;
     } catch (error) {
-      this.failure = error;
+      this.failure = error instanceof Error ? error : new Error(String(error));
     } finally {
       this.running = undefined;
     }

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { AppError } from '../errors/errors.js';
+import type { AppError } from '../errors/errors.js';
 import { formatAmount, parseAmount } from './money.js';
 
 test('every amount survives being written and read', () => {

@@ -1,6 +1,6 @@
 import type { SqlValue, Transaction } from '../database/port.js';
 import type { LogRecord } from '../event-log/port.js';
-import { toRecord, type AnyEvent, type AnyNewEvent } from '../events/event.js';
+import { toRecord, type AnyNewEvent } from '../events/event.js';
 import { AppError } from '../errors/errors.js';
 import { newId } from '../ids/ids.js';
 
@@ -31,7 +31,7 @@ export class Outbox {
       tx,
       events.map((event) => {
         const id = newId();
-        const record = toRecord({ traceparent, ...event, id, source: this.source, time } as AnyEvent);
+        const record = toRecord({ traceparent, ...event, id, source: this.source, time });
         assertSize(record);
         return row(record, id, event.subject, event.sequence);
       }),

@@ -1,6 +1,6 @@
 import { placeholders, type Database, type Transaction } from '../database/port.js';
 import { lockChunks } from '../database/sql.js';
-import type { Batch } from '../event-log/port.js';
+import type { Batch, StoredRecord } from '../event-log/port.js';
 import { read, type Garbage, type Message } from './message.js';
 import { isAway, type Parked, type ParkedRow } from './parked.js';
 import type { Reaction } from './reaction.js';
@@ -58,7 +58,7 @@ export class Consumer {
   /** Tries a parked message again. Answers what became of it; `gone` when somebody else has dealt with it meanwhile. */
   async retry(row: ParkedRow): Promise<'handled' | 'parked' | 'dead' | 'gone'> {
     const { database, parked, report, reaction } = this.options;
-    const found = read(JSON.parse(row.message), this.types);
+    const found = read(JSON.parse(row.message) as StoredRecord, this.types);
     if (found.kind === 'other') {
       // The reaction was changed since, and does not ask for this type any more.
       await database.transaction(async (tx) => {

@@ -80,7 +80,7 @@ const parked = () =>
 
 const outcomes = async (): Promise<Record<string, number>> =>
   Object.fromEntries(
-    (await bench.metrics.eventsHandled.get()).values.map(({ labels, value }) => [labels.outcome, value]),
+    (await bench.metrics.eventsHandled.get()).values.map(({ labels, value }) => [String(labels.outcome), value]),
   );
 
 test('an effect happens once, however often the event comes: in a batch, in later ones, after a restart', async () => {

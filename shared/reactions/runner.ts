@@ -103,7 +103,9 @@ class Runner implements ReactionRunner {
       this.subscriptions.set(consumer, subscription);
     }
     this.every(LAG_MS, () => void this.measureLag());
-    this.every(PURGE_MS, () => (this.purging = this.purge()));
+    this.every(PURGE_MS, () => {
+      this.purging = this.purge();
+    });
   }
 
   async stop(): Promise<void> {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { orderState, type OrderItem, type OrderState, type OrderStatus } from '../../shared/events/states.js';
 import { AppError } from '../../shared/errors/errors.js';
 import { fold } from '../../shared/events/fold.js';
-import { toRecord, type AnyEvent } from '../../shared/events/event.js';
+import { toRecord } from '../../shared/events/event.js';
 import { specify } from '../../tests/given.js';
 import {
   decide,
@@ -386,7 +386,7 @@ test('a report that comes again right away changes nothing', () => {
 });
 
 test('each event is published with its own version and the state after itself', () => {
-  const order = [created, kept].reduce(evolve, null as OrderState | null);
+  const order = [created, kept].reduce<OrderState | null>(evolve, null);
   const { state, events } = fold(order, decide(order, { type: 'stockReserved', at: 3 }), evolve, toData);
   expect(events.map(({ type, subject, sequence }) => ({ type, subject, sequence }))).toEqual([
     { type: 'order.awaiting_payment', subject: 'o1', sequence: 3 },
@@ -398,8 +398,8 @@ test('each event is published with its own version and the state after itself', 
   ]);
   expect(state).toEqual((events[1]?.data as { order: OrderState }).order);
   for (const event of events) {
-    expect(
-      toRecord({ ...event, id: 'e', source: 'tributary/order', time: 3, traceparent: null } as AnyEvent),
-    ).toMatchObject({ key: 'o1' });
+    expect(toRecord({ ...event, id: 'e', source: 'tributary/order', time: 3, traceparent: null })).toMatchObject({
+      key: 'o1',
+    });
   }
 });

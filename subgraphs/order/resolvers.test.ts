@@ -63,7 +63,7 @@ beforeAll(async () => {
 });
 afterAll(() => bed.stop());
 
-beforeEach(() => bed.database.transaction(async (tx) => void (await tx.execute('DELETE FROM orders'))));
+beforeEach(() => bed.database.transaction((tx) => tx.execute('DELETE FROM orders')));
 
 const send = (mutation: Mutation, input: object, identity: Identity) =>
   bed.graphql(MUTATIONS[mutation], { input }, identity);
@@ -465,6 +465,6 @@ test('50 references are one read', async () => {
     );
     expect(reads).toBe(1);
   } finally {
-    database.read = read as typeof database.read;
+    database.read = read;
   }
 });

@@ -124,9 +124,7 @@ export async function startOrder({ worker }: { readonly worker: boolean }) {
     },
     /** Puts events of other subgraphs into the log; the same `id` makes it a repeat. */
     publish: (event: AnyNewEvent, id = newId()): Promise<void> =>
-      eventLog.append([
-        toRecord({ ...event, id, source: 'tributary/test', time: Date.now(), traceparent: null } as AnyEvent),
-      ]),
+      eventLog.append([toRecord({ ...event, id, source: 'tributary/test', time: Date.now(), traceparent: null })]),
     async stop(): Promise<void> {
       await subgraph.api.stop();
       await subgraph.worker.stop();
