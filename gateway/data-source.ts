@@ -23,17 +23,17 @@ const PING_TIMEOUT_MS = 1_000;
  * Throws AppError UNAVAILABLE when the subgraph cannot be reached or answers something else than GraphQL.
  */
 export class SubgraphDataSource implements GraphQLDataSource {
-  readonly #name: string;
-  readonly #tokens: IdentityTokens;
-  readonly #pool: Pool;
-  readonly #path: string;
+  private readonly name: string;
+  private readonly tokens: IdentityTokens;
+  private readonly pool: Pool;
+  private readonly path: string;
 
   constructor(name: string, url: string, tokens: IdentityTokens) {
     const { origin, pathname, search } = new URL(url);
-    this.#name = name;
-    this.#tokens = tokens;
-    this.#path = pathname + search;
-    this.#pool = new Pool(origin, {
+    this.name = name;
+    this.tokens = tokens;
+    this.path = pathname + search;
+    this.pool = new Pool(origin, {
       connections: CONNECTIONS,
       headersTimeout: ANSWER_TIMEOUT_MS,
       bodyTimeout: ANSWER_TIMEOUT_MS,
@@ -43,12 +43,12 @@ export class SubgraphDataSource implements GraphQLDataSource {
   async process({ request, context }: ProcessOptions): Promise<SubgraphResponse> {
     const { identity, requestId, traceparent } = context as GatewayContext;
     const options = {
-      path: this.#path,
+      path: this.path,
       method: 'POST',
       headers: {
         'content-type': 'application/json',
         accept: 'application/json',
-        [IDENTITY_HEADER]: this.#tokens.tokenFor(identity, this.#name),
+        [IDENTITY_HEADER]: this.tokens.tokenFor(identity, this.name),
         [REQUEST_ID_HEADER]: requestId,
         ...(traceparent !== null && { [TRACEPARENT_HEADER]: traceparent }),
       },
@@ -59,18 +59,18 @@ export class SubgraphDataSource implements GraphQLDataSource {
       }),
     } satisfies Dispatcher.RequestOptions;
     const mutation = request.query?.startsWith('mutation') === true;
-    const { status, text } = await this.#send(options, mutation);
+    const { status, text } = await this.send(options, mutation);
     const answer = parseAnswer(text);
     if (answer === undefined) {
-      const cause = new Error(`${this.#name} answered ${status}: ${text.slice(0, 500)}`);
-      throw this.#unavailable(mutation, cause);
+      const cause = new Error(`${this.name} answered ${status}: ${text.slice(0, 500)}`);
+      throw this.unavailable(mutation, cause);
     }
     return answer;
   }
 
   /** @throws Error naming what is wrong when the subgraph does not say that it is alive. */
   async ping(): Promise<void> {
-    const { statusCode, body } = await this.#pool.request({
+    const { statusCode, body } = await this.pool.request({
       path: '/livez',
       method: 'GET',
       headersTimeout: PING_TIMEOUT_MS,
@@ -82,28 +82,28 @@ export class SubgraphDataSource implements GraphQLDataSource {
 
   /** Lets calls in hand finish, for five seconds at most. */
   async close(): Promise<void> {
-    const timer = setTimeout(() => void this.#pool.destroy(), 5_000);
-    await this.#pool.close().catch(() => undefined);
+    const timer = setTimeout(() => void this.pool.destroy(), 5_000);
+    await this.pool.close().catch(() => undefined);
     clearTimeout(timer);
   }
 
-  async #send(options: Dispatcher.RequestOptions, mutation: boolean, again = !mutation): Promise<Answered> {
+  private async send(options: Dispatcher.RequestOptions, mutation: boolean, again = !mutation): Promise<Answered> {
     try {
-      const { statusCode, body } = await this.#pool.request(options);
+      const { statusCode, body } = await this.pool.request(options);
       return { status: statusCode, text: await body.text() };
     } catch (error) {
       // A connection that the subgraph closed while it was idle fails on its next use. Reading twice harms nobody.
-      if (again && isBrokenConnection(error)) return this.#send(options, mutation, false);
-      throw this.#unavailable(mutation, error);
+      if (again && isBrokenConnection(error)) return this.send(options, mutation, false);
+      throw this.unavailable(mutation, error);
     }
   }
 
-  #unavailable(mutation: boolean, cause: unknown): AppError {
+  private unavailable(mutation: boolean, cause: unknown): AppError {
     const reached = !isRefused(cause);
     const message =
       mutation && reached
-        ? `The ${this.#name} service did not answer, so it is unknown whether the change was made. Send it again with the same idempotencyKey.`
-        : `The ${this.#name} service cannot be reached at the moment; try again shortly.`;
+        ? `The ${this.name} service did not answer, so it is unknown whether the change was made. Send it again with the same idempotencyKey.`
+        : `The ${this.name} service cannot be reached at the moment; try again shortly.`;
     return new AppError('UNAVAILABLE', message, { cause });
   }
 }

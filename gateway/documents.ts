@@ -15,12 +15,12 @@ export interface ParsedOperation {
 
 /** Parses and measures what clients send, over HTTP and over WebSockets alike, and remembers what was fine. */
 export class Documents {
-  readonly #documents = new Map<string, DocumentNode>();
-  #characters = 0;
+  private readonly documents = new Map<string, DocumentNode>();
+  private characters = 0;
 
   /** @throws GraphQLError for what cannot be parsed, is over a limit, or has no operation of that name. */
   parse(source: string, operationName: string | null | undefined): ParsedOperation {
-    const document = this.#documents.get(source) ?? this.#read(source);
+    const document = this.documents.get(source) ?? this.read(source);
     const operation = getOperationAST(document, operationName);
     if (operation != null) return { document, operation };
     const message =
@@ -30,21 +30,21 @@ export class Documents {
     throw new GraphQLError(message, { extensions: { code: 'VALIDATION', field: 'operationName' } });
   }
 
-  #read(source: string): DocumentNode {
+  private read(source: string): DocumentNode {
     const document = parse(source, { maxLexicalTokens: LIMITS.tokens });
     const error = overLimit(document);
     if (error !== undefined) throw error;
-    if (source.length <= MAX_KEPT_SOURCE) this.#keep(source, document);
+    if (source.length <= MAX_KEPT_SOURCE) this.keep(source, document);
     return document;
   }
 
-  #keep(source: string, document: DocumentNode): void {
-    this.#documents.set(source, document);
-    this.#characters += source.length;
-    for (const oldest of this.#documents.keys()) {
-      if (this.#documents.size <= MAX_DOCUMENTS && this.#characters <= MAX_CHARACTERS) break;
-      this.#documents.delete(oldest);
-      this.#characters -= oldest.length;
+  private keep(source: string, document: DocumentNode): void {
+    this.documents.set(source, document);
+    this.characters += source.length;
+    for (const oldest of this.documents.keys()) {
+      if (this.documents.size <= MAX_DOCUMENTS && this.characters <= MAX_CHARACTERS) break;
+      this.documents.delete(oldest);
+      this.characters -= oldest.length;
     }
   }
 }

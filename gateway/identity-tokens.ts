@@ -8,25 +8,25 @@ const REUSE_MS = IDENTITY_TTL_MS / 2;
 
 /** Signed identities, made once per person and subgraph and renewed in time. */
 export class IdentityTokens {
-  readonly #secret: string;
-  readonly #now: () => number;
-  readonly #tokens = new Map<string, { readonly token: string; readonly signedAt: number }>();
+  private readonly secret: string;
+  private readonly now: () => number;
+  private readonly tokens = new Map<string, { readonly token: string; readonly signedAt: number }>();
 
   constructor(secret: string, now: () => number) {
-    this.#secret = secret;
-    this.#now = now;
+    this.secret = secret;
+    this.now = now;
   }
 
   /** A token that is valid for at least half a minute from now. */
   tokenFor(identity: Identity, subgraph: string): string {
     const key = `${subgraph} ${identity.role} ${identity.userId ?? ''}`;
-    const now = this.#now();
-    const known = this.#tokens.get(key);
+    const now = this.now();
+    const known = this.tokens.get(key);
     if (known !== undefined && now - known.signedAt < REUSE_MS) return known.token;
-    const token = signIdentity(identity, subgraph, this.#secret, now);
-    this.#tokens.delete(key);
-    this.#tokens.set(key, { token, signedAt: now });
-    if (this.#tokens.size > MAX_TOKENS) this.#tokens.delete(this.#tokens.keys().next().value ?? '');
+    const token = signIdentity(identity, subgraph, this.secret, now);
+    this.tokens.delete(key);
+    this.tokens.set(key, { token, signedAt: now });
+    if (this.tokens.size > MAX_TOKENS) this.tokens.delete(this.tokens.keys().next().value ?? '');
     return token;
   }
 }

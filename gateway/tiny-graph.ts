@@ -58,11 +58,11 @@ export class Feed {
   readonly openings: (string | null | undefined)[] = [];
   /** Subscriptions open at the moment. */
   open = 0;
-  #wake = new Set<() => void>();
+  private wake = new Set<() => void>();
 
   publish(...versions: number[]): void {
     for (const version of versions) this.events.push({ order: { id: 'o1', version, total: version * 10 } });
-    for (const wake of this.#wake) wake();
+    for (const wake of this.wake) wake();
   }
 
   follow(after: string | null | undefined, seenBy: string): AsyncGenerator {
@@ -74,7 +74,7 @@ export class Feed {
     const finish = () => {
       if (!done) this.open--;
       done = true;
-      this.#wake.delete(wake);
+      this.wake.delete(wake);
       wake();
       return Promise.resolve({ done: true as const, value: undefined });
     };
@@ -83,9 +83,9 @@ export class Feed {
         while (!done && position >= this.events.length) {
           await new Promise<void>((resolve) => {
             wake = resolve;
-            this.#wake.add(wake);
+            this.wake.add(wake);
           });
-          this.#wake.delete(wake);
+          this.wake.delete(wake);
         }
         if (done) return { done: true, value: undefined };
         const cursor = String(position);

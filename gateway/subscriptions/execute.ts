@@ -37,17 +37,17 @@ const primary: GraphQLDataSource = {
 
 /** Opens planned subscriptions: the root field at its subgraph, the rest of every event through the gateway. */
 export class SubscriptionExecutor {
-  readonly #federation: Federation;
-  readonly #planner: SubscriptionPlanner;
-  readonly #metrics: Metrics;
-  readonly #sources: Readonly<Record<string, GraphQLDataSource>>;
+  private readonly federation: Federation;
+  private readonly planner: SubscriptionPlanner;
+  private readonly metrics: Metrics;
+  private readonly sources: Readonly<Record<string, GraphQLDataSource>>;
 
   /** @param federation loaded: its data sources are known */
   constructor(federation: Federation, planner: SubscriptionPlanner, metrics: Metrics) {
-    this.#federation = federation;
-    this.#planner = planner;
-    this.#metrics = metrics;
-    this.#sources = { ...federation.sources, [PRIMARY]: primary };
+    this.federation = federation;
+    this.planner = planner;
+    this.metrics = metrics;
+    this.sources = { ...federation.sources, [PRIMARY]: primary };
   }
 
   /** Everything that can be wrong with a subscription is found here, before anything is opened. */
@@ -56,7 +56,7 @@ export class SubscriptionExecutor {
     operationName: string | null | undefined,
     variables: Readonly<Record<string, unknown>>,
   ): PreparedSubscription | readonly GraphQLError[] {
-    const plan = this.#planner.plan(document, operationName);
+    const plan = this.planner.plan(document, operationName);
     if (isErrors(plan)) return plan;
     const { schema, operation } = plan.operation;
     const { coerced, errors } = getVariableValues(schema, operation.variableDefinitions ?? [], { ...variables });
@@ -71,23 +71,23 @@ export class SubscriptionExecutor {
   /** The results to send to the client. Nothing is opened before the first is asked for; `return` closes everything. */
   open(options: StreamOptions): AsyncGenerator<FormattedExecutionResult, void> {
     const { plan, variables, context } = options;
-    return this.#results(new UpstreamStream(options), plan, variables, context);
+    return this.results(new UpstreamStream(options), plan, variables, context);
   }
 
-  #results(
+  private results(
     stream: UpstreamStream,
     plan: SubscriptionPlan,
     variables: Readonly<Record<string, unknown>>,
     context: GatewayContext,
   ): AsyncGenerator<FormattedExecutionResult, void> {
     const labels = { service: 'gateway', field: plan.field };
-    this.#metrics.subscribers.inc(labels);
+    this.metrics.subscribers.inc(labels);
     let open = true;
     const close = (): void => {
       if (!open) return;
       open = false;
       stream.close();
-      this.#metrics.subscribers.dec(labels);
+      this.metrics.subscribers.dec(labels);
     };
     const done = { done: true, value: undefined } as const;
     // By hand, because `return` of an async generator function waits for the `next` in hand: for ever, on a quiet stream.
@@ -95,7 +95,7 @@ export class SubscriptionExecutor {
       next: async () => {
         try {
           const event = await stream.next();
-          if (event !== undefined) return { done: false, value: await this.#complete(event, plan, variables, context) };
+          if (event !== undefined) return { done: false, value: await this.complete(event, plan, variables, context) };
         } catch (error) {
           close();
           throw error;
@@ -121,7 +121,7 @@ export class SubscriptionExecutor {
   }
 
   /** The event with everything the client asked for of other subgraphs, and nothing else. */
-  async #complete(
+  private async complete(
     event: UpstreamEvent,
     plan: SubscriptionPlan,
     variables: Readonly<Record<string, unknown>>,
@@ -129,9 +129,9 @@ export class SubscriptionExecutor {
   ): Promise<FormattedExecutionResult> {
     try {
       const eventContext = { ...callerOf(context), event };
-      const { data, errors, extensions } = await this.#federation.run(
+      const { data, errors, extensions } = await this.federation.run(
         plan.perEvent,
-        this.#sources,
+        this.sources,
         plan.operation,
         variables,
         eventContext,

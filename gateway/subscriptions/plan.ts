@@ -83,22 +83,22 @@ export function upstreamVariables(
 
 /** Plans subscriptions, each document once. */
 export class SubscriptionPlanner {
-  readonly #federation: Federation;
-  readonly #latestValue: ReadonlySet<string>;
-  readonly #plans = new WeakMap<DocumentNode, Map<string, SubscriptionPlan>>();
+  private readonly federation: Federation;
+  private readonly latestValue: ReadonlySet<string>;
+  private readonly plans = new WeakMap<DocumentNode, Map<string, SubscriptionPlan>>();
 
   /** @param latestValue root fields of which only the newest event counts */
   constructor(federation: Federation, latestValue: ReadonlySet<string>) {
-    this.#federation = federation;
-    this.#latestValue = latestValue;
+    this.federation = federation;
+    this.latestValue = latestValue;
   }
 
   /** The plan, or what is wrong with the subscription. */
   plan(document: DocumentNode, operationName: string | null | undefined): SubscriptionPlan | readonly GraphQLError[] {
     const name = operationName ?? '';
-    const known = this.#plans.get(document)?.get(name);
+    const known = this.plans.get(document)?.get(name);
     if (known !== undefined) return known;
-    const schema = this.#federation.schema();
+    const schema = this.federation.schema();
     const errors = validate(schema, document, specifiedRules, { maxErrors: MAX_VALIDATION_ERRORS });
     if (errors.length > 0) {
       return errors.map((error) => withCode(error, 'GRAPHQL_VALIDATION_FAILED'));
@@ -110,25 +110,25 @@ export class SubscriptionPlanner {
     });
     const conditional = conditionalRoot(operation);
     if (conditional !== undefined) return [conditional];
-    const plan = this.#make(document, operationName, schema, operation);
-    const plans = this.#plans.get(document) ?? new Map<string, SubscriptionPlan>();
-    this.#plans.set(document, plans.set(name, plan));
+    const plan = this.make(document, operationName, schema, operation);
+    const plans = this.plans.get(document) ?? new Map<string, SubscriptionPlan>();
+    this.plans.set(document, plans.set(name, plan));
     return plan;
   }
 
-  #make(
+  private make(
     document: DocumentNode,
     operationName: string | null | undefined,
     schema: GraphQLSchema,
     operation: OperationContext,
   ): SubscriptionPlan {
-    const { node } = this.#federation.plan(document, operationName);
+    const { node } = this.federation.plan(document, operationName);
     if (node?.kind !== 'Subscription') throw new Error(`Expected a plan for a subscription, not ${node?.kind}.`);
     const { primary, rest } = node;
     const asPrimary = { ...primary, serviceName: PRIMARY };
     const upstreamDocument = parse(primary.operation);
     const root = rootField(upstreamDocument);
-    const resumption = this.#latestValue.has(root.name.value)
+    const resumption = this.latestValue.has(root.name.value)
       ? 'latest'
       : isResumable(schema, root.name.value)
         ? 'cursor'

@@ -80,24 +80,24 @@ interface Operation {
  * Apollo Server knows nothing of these sockets, so limits, Origin check and error mapping are applied here.
  */
 export class ClientSockets {
-  readonly #deps: ClientSocketDeps;
-  readonly #endpoint: WebSocketEndpoint;
-  readonly #inHand = new Set<Promise<unknown>>();
-  #stopping = false;
+  private readonly deps: ClientSocketDeps;
+  private readonly endpoint: WebSocketEndpoint;
+  private readonly inHand = new Set<Promise<unknown>>();
+  private stopping = false;
 
   constructor(server: HttpServer, deps: ClientSocketDeps) {
-    this.#deps = deps;
-    this.#endpoint = serveWebSocket(server, {
+    this.deps = deps;
+    this.endpoint = serveWebSocket(server, {
       path: deps.path,
       log: deps.log,
       maxPayload: LIMITS.bodyBytes,
-      accept: ({ headers }) => !this.#stopping && deps.allows(headers),
+      accept: ({ headers }) => !this.stopping && deps.allows(headers),
       server: {
-        onConnect: (context: SessionContext) => this.#admit(context),
+        onConnect: (context: SessionContext) => this.admit(context),
         onPing: ({ extra }) => cutIfDeaf(extra),
-        onSubscribe: (context: SessionContext, _id, payload) => this.#accept(context, payload),
-        execute: (args) => this.#execute(args),
-        subscribe: (args) => this.#subscribe(args),
+        onSubscribe: (context: SessionContext, _id, payload) => this.accept(context, payload),
+        execute: (args) => this.execute(args),
+        subscribe: (args) => this.subscribe(args),
         // Mapped already; graphql-ws by itself would call toJSON on every error.
         onNext: (_context, _id, _payload, _args, result) => result as FormattedExecutionResult,
         onError: (_context, _id, { extensions }, errors) => {
@@ -110,22 +110,22 @@ export class ClientSockets {
 
   /** How many are open. */
   get size(): number {
-    return this.#endpoint.connections();
+    return this.endpoint.connections();
   }
 
   /** Lets queries and mutations in hand finish, then says goodbye to everybody (1001): clients connect again elsewhere. */
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.stopping = true;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise((resolve) => (timer = setTimeout(resolve, FINISH_WITHIN_MS)));
-    await Promise.race([Promise.allSettled(this.#inHand), late]);
+    await Promise.race([Promise.allSettled(this.inHand), late]);
     clearTimeout(timer);
-    await this.#endpoint.close();
+    await this.endpoint.close();
   }
 
   /** False closes the socket with 4403. */
-  async #admit({ extra, connectionParams }: SessionContext): Promise<boolean> {
-    const { authenticate, log } = this.#deps;
+  private async admit({ extra, connectionParams }: SessionContext): Promise<boolean> {
+    const { authenticate, log } = this.deps;
     try {
       const { headers } = extra.request;
       extra.identity = await authenticate({ headers, ...(connectionParams !== undefined && { connectionParams }) });
@@ -136,14 +136,14 @@ export class ClientSockets {
     }
   }
 
-  #accept(
+  private accept(
     { extra, subscriptions }: SessionContext,
     { query, operationName, variables, extensions }: SubscribePayload,
   ): ExecutionArgs | readonly GraphQLError[] {
-    const { documents, executor, schema, log, options } = this.#deps;
+    const { documents, executor, schema, log, options } = this.deps;
     cutIfDeaf(extra);
     try {
-      if (this.#stopping) throw new AppError('UNAVAILABLE', 'The gateway is shutting down; connect again.');
+      if (this.stopping) throw new AppError('UNAVAILABLE', 'The gateway is shutting down; connect again.');
       if (extra.identity === undefined) throw new Error('Only admitted sockets get here.');
       // graphql-ws has already counted this one.
       if (Object.keys(subscriptions).length > options.operationsPerSocket) {
@@ -169,8 +169,8 @@ export class ClientSockets {
     }
   }
 
-  #subscribe({ contextValue }: ExecutionArgs): AsyncGenerator<ExecutionResult> {
-    const { executor, upstreamOf, options } = this.#deps;
+  private subscribe({ contextValue }: ExecutionArgs): AsyncGenerator<ExecutionResult> {
+    const { executor, upstreamOf, options } = this.deps;
     const { subscription, context } = contextValue as Operation;
     if (subscription === undefined) throw new Error('A subscription is prepared before it is opened.');
     const { maxWaiting, resumeWithinMs } = options;
@@ -179,9 +179,9 @@ export class ClientSockets {
     return results as AsyncGenerator<ExecutionResult>;
   }
 
-  async #execute({ contextValue, variableValues, operationName }: ExecutionArgs): Promise<ExecutionResult> {
+  private async execute({ contextValue, variableValues, operationName }: ExecutionArgs): Promise<ExecutionResult> {
     const { source, context } = contextValue as Operation;
-    const running = this.#deps.apollo.executeOperation(
+    const running = this.deps.apollo.executeOperation(
       {
         query: source,
         ...(variableValues != null && { variables: { ...variableValues } }),
@@ -189,7 +189,7 @@ export class ClientSockets {
       },
       { contextValue: context },
     );
-    this.#inHand.add(running);
+    this.inHand.add(running);
     try {
       const { body } = await running;
       if (body.kind !== 'single') throw new Error('Incremental delivery is not on offer.');
@@ -198,7 +198,7 @@ export class ClientSockets {
       const result: FormattedExecutionResult = { errors: [toClientError(error, context)] };
       return result as ExecutionResult;
     } finally {
-      this.#inHand.delete(running);
+      this.inHand.delete(running);
     }
   }
 }

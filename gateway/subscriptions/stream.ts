@@ -45,23 +45,23 @@ type Ending = { readonly kind: 'complete' } | { readonly kind: 'failed'; readonl
  * client. Where neither will do, as without a cursor yet, the stream fails with UNAVAILABLE: no event is lost silently.
  */
 export class UpstreamStream {
-  readonly #options: StreamOptions;
-  #waiting: UpstreamEvent[] = [];
-  #cursor: string | undefined;
-  #endOperation: (() => void) | undefined;
-  #opening = false;
-  #ending: Ending | undefined;
-  #closed = false;
+  private readonly options: StreamOptions;
+  private waiting: UpstreamEvent[] = [];
+  private cursor: string | undefined;
+  private endOperation: (() => void) | undefined;
+  private opening = false;
+  private ending: Ending | undefined;
+  private closed = false;
   /** Whether the subgraph ever had the operation; from then on events may be missed while it is away. */
-  #everOpen = false;
-  #openedAt = 0;
-  #lostAt: number | undefined;
-  #pauseMs = 0;
-  #wake: (() => void) | undefined;
+  private everOpen = false;
+  private openedAt = 0;
+  private lostAt: number | undefined;
+  private pauseMs = 0;
+  private wake: (() => void) | undefined;
 
   constructor(options: StreamOptions) {
-    this.#options = options;
-    this.#cursor = options.after;
+    this.options = options;
+    this.cursor = options.after;
   }
 
   /**
@@ -70,132 +70,132 @@ export class UpstreamStream {
    */
   async next(): Promise<UpstreamEvent | undefined> {
     for (;;) {
-      const event = this.#waiting.shift();
-      if (this.#closed) return undefined;
+      const event = this.waiting.shift();
+      if (this.closed) return undefined;
       if (event !== undefined) return event;
-      if (this.#ending?.kind === 'complete') return undefined;
-      if (this.#ending?.kind === 'failed') throw this.#ending.error;
-      if (this.#endOperation === undefined && !this.#opening) void this.#open();
-      await new Promise<void>((resolve) => (this.#wake = resolve));
+      if (this.ending?.kind === 'complete') return undefined;
+      if (this.ending?.kind === 'failed') throw this.ending.error;
+      if (this.endOperation === undefined && !this.opening) void this.open();
+      await new Promise<void>((resolve) => (this.wake = resolve));
     }
   }
 
   /** Gives up the upstream operation at once, also while `next` is waiting. */
   close(): void {
-    this.#closed = true;
-    this.#waiting = [];
-    this.#detach();
-    this.#notify();
+    this.closed = true;
+    this.waiting = [];
+    this.detach();
+    this.notify();
   }
 
-  async #open(): Promise<void> {
-    const { plan, upstream, variables, context } = this.#options;
-    this.#opening = true;
+  private async open(): Promise<void> {
+    const { plan, upstream, variables, context } = this.options;
+    this.opening = true;
     await upstream.retryTime();
-    if (this.#pauseMs > 0) await setTimeout(this.#pauseMs, undefined, { ref: false });
-    this.#opening = false;
-    if (this.#closed) return;
-    this.#pauseMs = 0;
-    this.#openedAt = performance.now();
-    this.#endOperation = upstream.open(
+    if (this.pauseMs > 0) await setTimeout(this.pauseMs, undefined, { ref: false });
+    this.opening = false;
+    if (this.closed) return;
+    this.pauseMs = 0;
+    this.openedAt = performance.now();
+    this.endOperation = upstream.open(
       {
         query: plan.upstream.query,
         operationName: plan.upstream.operationName,
-        variables: upstreamVariables(plan, variables, this.#cursor),
+        variables: upstreamVariables(plan, variables, this.cursor),
         context,
       },
       {
-        next: (event) => this.#take(event),
-        failed: (errors) => this.#failed(errors),
-        lost: (cause, wasOpen, mayReturn) => this.#lost(cause, wasOpen, mayReturn),
-        complete: () => this.#end({ kind: 'complete' }),
+        next: (event) => this.take(event),
+        failed: (errors) => this.failed(errors),
+        lost: (cause, wasOpen, mayReturn) => this.lost(cause, wasOpen, mayReturn),
+        complete: () => this.end({ kind: 'complete' }),
       },
     );
   }
 
-  #take(event: UpstreamEvent): void {
-    const { plan, maxWaiting } = this.#options;
+  private take(event: UpstreamEvent): void {
+    const { plan, maxWaiting } = this.options;
     // A subgraph that cannot begin a subscription says so in one event and completes.
-    if (this.#everOpen && event.data == null && isStarting(event.errors)) {
-      this.#detach();
-      this.#tryLater(event.errors);
+    if (this.everOpen && event.data == null && isStarting(event.errors)) {
+      this.detach();
+      this.tryLater(event.errors);
       return;
     }
-    this.#lostAt = undefined;
-    this.#everOpen = true;
-    this.#cursor = takeCursor(plan, event.data) ?? this.#cursor;
-    if (this.#waiting.length < maxWaiting) this.#waiting.push(event);
-    else this.#overflow(event);
-    this.#notify();
+    this.lostAt = undefined;
+    this.everOpen = true;
+    this.cursor = takeCursor(plan, event.data) ?? this.cursor;
+    if (this.waiting.length < maxWaiting) this.waiting.push(event);
+    else this.overflow(event);
+    this.notify();
   }
 
-  #overflow(event: UpstreamEvent): void {
-    switch (this.#resumption()) {
+  private overflow(event: UpstreamEvent): void {
+    switch (this.resumption()) {
       case 'latest':
-        this.#waiting = [event];
+        this.waiting = [event];
         return;
       case 'cursor':
-        this.#waiting.push(event);
-        this.#detach();
+        this.waiting.push(event);
+        this.detach();
         return;
       case 'none':
-        this.#detach();
-        this.#fail('The client reads too slowly; events after this point were not kept. Subscribe again.');
+        this.detach();
+        this.fail('The client reads too slowly; events after this point were not kept. Subscribe again.');
     }
   }
 
-  #resumption(): Resumption {
-    const { resumption } = this.#options.plan;
-    return resumption === 'cursor' && this.#cursor === undefined ? 'none' : resumption;
+  private resumption(): Resumption {
+    const { resumption } = this.options.plan;
+    return resumption === 'cursor' && this.cursor === undefined ? 'none' : resumption;
   }
 
-  #lost(cause: Error, wasOpen: boolean, mayReturn: boolean): void {
-    const { plan, resumeWithinMs } = this.#options;
+  private lost(cause: Error, wasOpen: boolean, mayReturn: boolean): void {
+    const { plan, resumeWithinMs } = this.options;
     const now = performance.now();
-    this.#endOperation = undefined;
+    this.endOperation = undefined;
     // A subgraph that falls over each time the operation reaches it must not be tried for ever.
-    if (now - this.#openedAt > resumeWithinMs) this.#lostAt = undefined;
-    this.#lostAt ??= now;
-    this.#everOpen ||= wasOpen;
-    const within = this.#everOpen ? resumeWithinMs : FIRST_OPEN_WITHIN_MS;
-    if (mayReturn && now - this.#lostAt < within && (!this.#everOpen || this.#resumption() === 'cursor')) {
-      this.#notify();
+    if (now - this.openedAt > resumeWithinMs) this.lostAt = undefined;
+    this.lostAt ??= now;
+    this.everOpen ||= wasOpen;
+    const within = this.everOpen ? resumeWithinMs : FIRST_OPEN_WITHIN_MS;
+    if (mayReturn && now - this.lostAt < within && (!this.everOpen || this.resumption() === 'cursor')) {
+      this.notify();
       return;
     }
-    this.#fail(
+    this.fail(
       `The connection to the ${plan.subgraph} service was lost. Subscribe again, with your last cursor.`,
       cause,
     );
   }
 
-  #failed(errors: readonly GraphQLFormattedError[]): void {
-    if (this.#everOpen && isStarting(errors)) this.#tryLater(errors);
-    else this.#end({ kind: 'failed', error: new StreamFailed(errors) });
+  private failed(errors: readonly GraphQLFormattedError[]): void {
+    if (this.everOpen && isStarting(errors)) this.tryLater(errors);
+    else this.end({ kind: 'failed', error: new StreamFailed(errors) });
   }
 
-  #tryLater(errors: readonly GraphQLFormattedError[]): void {
-    this.#pauseMs = REFUSED_PAUSE_MS;
-    this.#lost(new Error(errors[0]?.message), true, true);
+  private tryLater(errors: readonly GraphQLFormattedError[]): void {
+    this.pauseMs = REFUSED_PAUSE_MS;
+    this.lost(new Error(errors[0]?.message), true, true);
   }
 
-  #fail(message: string, cause?: Error): void {
-    this.#end({ kind: 'failed', error: new AppError('UNAVAILABLE', message, { cause }) });
+  private fail(message: string, cause?: Error): void {
+    this.end({ kind: 'failed', error: new AppError('UNAVAILABLE', message, { cause }) });
   }
 
-  #end(ending: Ending): void {
-    this.#endOperation = undefined;
-    this.#ending ??= ending;
-    this.#notify();
+  private end(ending: Ending): void {
+    this.endOperation = undefined;
+    this.ending ??= ending;
+    this.notify();
   }
 
-  #detach(): void {
-    this.#endOperation?.();
-    this.#endOperation = undefined;
+  private detach(): void {
+    this.endOperation?.();
+    this.endOperation = undefined;
   }
 
-  #notify(): void {
-    this.#wake?.();
-    this.#wake = undefined;
+  private notify(): void {
+    this.wake?.();
+    this.wake = undefined;
   }
 }
 

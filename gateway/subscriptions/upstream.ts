@@ -49,21 +49,21 @@ export interface UpstreamSink {
 
 /** One WebSocket to one subgraph, opened when first needed and shared by all operations there. */
 export class Upstream {
-  readonly #name: string;
-  readonly #tokens: IdentityTokens;
-  readonly #client: Client;
-  #connected = false;
+  private readonly name: string;
+  private readonly tokens: IdentityTokens;
+  private readonly client: Client;
+  private connected = false;
   /** How often it was connected, so that an operation can tell whether it was while it ran. */
-  #connections = 0;
-  #failures = 0;
-  #pause: Promise<void> | undefined;
-  #endPause: (() => void) | undefined;
-  #pongTimer: NodeJS.Timeout | undefined;
+  private connections = 0;
+  private failures = 0;
+  private pause: Promise<void> | undefined;
+  private endPause: (() => void) | undefined;
+  private pongTimer: NodeJS.Timeout | undefined;
 
   constructor(name: string, url: string, tokens: IdentityTokens, log: Logger) {
-    this.#name = name;
-    this.#tokens = tokens;
-    this.#client = createClient({
+    this.name = name;
+    this.tokens = tokens;
+    this.client = createClient({
       url,
       webSocketImpl: WebSocket,
       // Admits the gateway as such; every operation brings the token of the person it is for.
@@ -74,21 +74,21 @@ export class Upstream {
       keepAlive: PING_EVERY_MS,
       on: {
         connected: () => {
-          this.#connected = true;
-          this.#connections++;
-          this.#failures = 0;
+          this.connected = true;
+          this.connections++;
+          this.failures = 0;
         },
         closed: (event) => {
-          this.#connected = false;
-          clearTimeout(this.#pongTimer);
+          this.connected = false;
+          clearTimeout(this.pongTimer);
           const { code, reason } = event as { code: number; reason: string };
           if (code !== 1000) log.warn({ subgraph: name, code, reason }, 'the WebSocket to a subgraph closed');
         },
         ping: (received) => {
-          if (!received) this.#pongTimer = setTimeout(() => this.#client.terminate(), PONG_WITHIN_MS);
+          if (!received) this.pongTimer = setTimeout(() => this.client.terminate(), PONG_WITHIN_MS);
         },
         pong: (received) => {
-          if (received) clearTimeout(this.#pongTimer);
+          if (received) clearTimeout(this.pongTimer);
         },
       },
     });
@@ -97,20 +97,20 @@ export class Upstream {
   /** Opens an operation; the answer ends it. Nothing reaches the sink after that. */
   open({ query, operationName, variables, context }: UpstreamOperation, sink: UpstreamSink): () => void {
     const { identity, requestId, traceparent } = context;
-    const connectionsBefore = this.#connected ? this.#connections - 1 : this.#connections;
+    const connectionsBefore = this.connected ? this.connections - 1 : this.connections;
     let over = false;
     const once = (report: () => void): void => {
       if (over) return;
       over = true;
       report();
     };
-    const end = this.#client.subscribe(
+    const end = this.client.subscribe(
       {
         query,
         ...(operationName !== undefined && { operationName }),
         variables: { ...variables },
         extensions: {
-          [IDENTITY_EXTENSION]: this.#tokens.tokenFor(identity, this.#name),
+          [IDENTITY_EXTENSION]: this.tokens.tokenFor(identity, this.name),
           [REQUEST_ID_HEADER]: requestId,
           ...(traceparent !== null && { [TRACEPARENT_HEADER]: traceparent }),
         },
@@ -122,8 +122,8 @@ export class Upstream {
         error: (error) =>
           once(() => {
             if (Array.isArray(error)) return sink.failed(error as readonly GraphQLFormattedError[]);
-            this.#noteLoss();
-            return sink.lost(causeOf(error), this.#connections > connectionsBefore, mayReturn(error));
+            this.noteLoss();
+            return sink.lost(causeOf(error), this.connections > connectionsBefore, mayReturn(error));
           }),
         complete: () => once(() => sink.complete()),
       },
@@ -136,30 +136,30 @@ export class Upstream {
 
   /** Resolves when another attempt makes sense: all operations that were lost together wait for the same moment. */
   retryTime(): Promise<void> {
-    return this.#pause ?? Promise.resolve();
+    return this.pause ?? Promise.resolve();
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#pongTimer);
-    this.#endPause?.();
-    await this.#client.dispose();
+    clearTimeout(this.pongTimer);
+    this.endPause?.();
+    await this.client.dispose();
   }
 
-  #noteLoss(): void {
+  private noteLoss(): void {
     // Every operation on the socket reports the same loss; the first one counts it.
-    if (this.#pause !== undefined) return;
-    const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures);
-    this.#failures++;
-    this.#pause = new Promise((resolve) => {
+    if (this.pause !== undefined) return;
+    const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.failures);
+    this.failures++;
+    this.pause = new Promise((resolve) => {
       const timer = setTimeout(resolve, pause);
-      this.#endPause = () => {
+      this.endPause = () => {
         clearTimeout(timer);
         resolve();
       };
     });
-    void this.#pause.then(() => {
-      this.#pause = undefined;
-      this.#endPause = undefined;
+    void this.pause.then(() => {
+      this.pause = undefined;
+      this.endPause = undefined;
     });
   }
 }
