@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { INDEXES, item, unique, type Setup } from './contract-setup.js';
-import { modelCount, modelFind, modelPerKey, scalarAt } from './model.js';
+import { modelCount, modelCountPerKey, modelFind, modelFindPerKey, scalarAt } from './model.js';
 import type { Filter, Position, Sort, Versioned } from './port.js';
 
 interface Thing {
@@ -208,14 +208,38 @@ export function queryContract(setup: Setup): void {
     });
   });
 
-  describe('findPerKey', () => {
+  describe('findPerKey and countPerKey', () => {
+    // Mostly the few owners, and often nothing else to hold, so that keys have several documents to sort and to cut.
+    const field = fc.oneof(
+      { weight: 5, arbitrary: fc.constant('owner') },
+      fc.constantFrom('name', 'inner.label', 'id'),
+    );
+    const keys = fc.array(fc.oneof({ weight: 3, arbitrary: owner }, text), { maxLength: 8 });
+    const perhaps = fc.oneof(fc.constant<Filter>([]), filter);
+
     test('any keys, filter, sort and number give what the model gives, with an entry for every key', async () => {
-      const options = fc.record({ filter, sort, first: fc.nat(4) });
-      const keys = fc.array(fc.oneof(owner, text), { maxLength: 5 });
-      await property(fc.tuple(keys, options), async (collection, docs, [asked, rest]) => {
-        const found = await setup.store.findPerKey<Thing>(collection, 'owner', asked, rest);
-        expect(found).toEqual(modelPerKey(docs, 'owner', asked, rest));
+      const options = fc.record({ filter: perhaps, sort, first: fc.nat(4) });
+      await property(fc.tuple(field, keys, options), async (collection, docs, [by, asked, rest]) => {
+        const found = await setup.store.findPerKey<Thing>(collection, by, asked, rest);
+        expect(found).toEqual(modelFindPerKey(docs, by, asked, rest));
       });
+    });
+
+    test('any keys and filter are counted as the model counts them, with an entry for every key', async () => {
+      await property(fc.tuple(field, keys, perhaps), async (collection, docs, [by, asked, only]) => {
+        const counted = await setup.store.countPerKey(collection, by, asked, only);
+        expect(counted).toEqual(modelCountPerKey(docs, by, asked, only));
+      });
+    });
+
+    test('without keys nothing is found or counted; a key named twice is answered once', async () => {
+      await setup.store.putIfNewer(setup.at, [item('a', 1, { owner: 'x', rank: 1 })]);
+      const options = { sort: { field: 'rank', direction: 'asc' }, first: 5 } as const;
+      expect(await setup.store.findPerKey(setup.at, 'owner', [], options)).toEqual(new Map());
+      expect(await setup.store.countPerKey(setup.at, 'owner', [])).toEqual(new Map());
+      const found = await setup.store.findPerKey(setup.at, 'owner', ['x', 'x'], options);
+      expect(found).toEqual(new Map([['x', [item('a', 1, { owner: 'x', rank: 1 })]]]));
+      expect(await setup.store.countPerKey(setup.at, 'owner', ['x', 'x'])).toEqual(new Map([['x', 1]]));
     });
 
     test('1,000 keys are answered in one call', async () => {
@@ -223,14 +247,17 @@ export function queryContract(setup: Setup): void {
         setup.at,
         Array.from({ length: 2_000 }, (_, n) => item(`${n}`, 1, { owner: `o${n % 500}`, rank: n })),
       );
-      const keys = Array.from({ length: 1_000 }, (_, n) => `o${n}`);
-      const found = await setup.store.findPerKey<Thing>(setup.at, 'owner', keys, {
+      const thousand = Array.from({ length: 1_000 }, (_, n) => `o${n}`);
+      const found = await setup.store.findPerKey<Thing>(setup.at, 'owner', thousand, {
         sort: { field: 'rank', direction: 'desc' },
         first: 3,
       });
       expect(found.size).toBe(1_000);
-      expect(found.get('o7')).toMatchObject({ total: 4, items: [{ id: '1507' }, { id: '1007' }, { id: '507' }] });
-      expect(found.get('o999')).toEqual({ total: 0, items: [] });
+      expect(found.get('o7')).toMatchObject([{ id: '1507' }, { id: '1007' }, { id: '507' }]);
+      expect(found.get('o999')).toEqual([]);
+      const counted = await setup.store.countPerKey(setup.at, 'owner', thousand);
+      expect(counted.size).toBe(1_000);
+      expect([counted.get('o7'), counted.get('o999')]).toEqual([4, 0]);
     });
   });
 }

@@ -24,6 +24,8 @@ export function refusalContract(setup: Setup): void {
         await refused(setup.store.get(bad, 'a'), 'collection');
         await refused(setup.store.find(bad, { sort: sorted, limit: 1 }), 'collection');
         await refused(setup.store.count(bad), 'collection');
+        await refused(setup.store.findPerKey(bad, 'owner', ['x'], { sort: sorted, first: 1 }), 'collection');
+        await refused(setup.store.countPerKey(bad, 'owner', ['x']), 'collection');
         await refused(setup.store.drop(bad), 'collection');
       },
     );
@@ -34,6 +36,7 @@ export function refusalContract(setup: Setup): void {
         await refused(setup.store.find(setup.at, { sort: { field: bad, direction: 'asc' }, limit: 1 }), 'field');
         await refused(setup.store.count(setup.at, [{ field: bad, is: { eq: 1 } }]), 'field');
         await refused(setup.store.findPerKey(setup.at, bad, ['x'], { sort: sorted, first: 1 }), 'field');
+        await refused(setup.store.countPerKey(setup.at, bad, ['x']), 'field');
         await refused(setup.store.ensureCollections([{ name: unique(), indexes: [{ fields: [bad] }] }]), 'field');
       },
     );
@@ -52,6 +55,7 @@ export function refusalContract(setup: Setup): void {
       await refused(setup.store.count(setup.at, [{ field: 'name', is: { prefix: bad } }]), 'name');
       await refused(setup.store.find(setup.at, { sort: sorted, after: { id: bad, value: 1 }, limit: 1 }), 'after');
       await refused(setup.store.findPerKey(setup.at, 'owner', [bad], { sort: sorted, first: 1 }), 'owner');
+      await refused(setup.store.countPerKey(setup.at, 'owner', [bad]), 'owner');
     });
 
     test.each([
@@ -65,6 +69,7 @@ export function refusalContract(setup: Setup): void {
       { ne: 1 },
     ])('the condition %j is VALIDATION, never a wider filter', async (bad) => {
       await refused(setup.store.count(setup.at, [{ field: 'name', is: bad as never }]), 'name');
+      await refused(setup.store.countPerKey(setup.at, 'owner', ['x'], [{ field: 'name', is: bad as never }]), 'name');
     });
 
     test.each([-1, 1.5, Number.NaN])('a limit of %d is VALIDATION', async (bad) => {

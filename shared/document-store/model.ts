@@ -1,4 +1,4 @@
-import type { Condition, Filter, FindOptions, PerKey, Scalar, Sort, Versioned } from './port.js';
+import type { Condition, Filter, FindOptions, PerKeyOptions, Scalar, Sort, Versioned } from './port.js';
 
 /** What every engine is compared with: the port's promises written down as plainly as possible, over an array. */
 export function modelFind<D>(
@@ -22,18 +22,26 @@ export function modelCount<D>(docs: readonly Versioned<D>[], filter?: Filter): n
   return docs.filter((item) => matches(item, filter)).length;
 }
 
-export function modelPerKey<D>(
+export function modelFindPerKey<D>(
   docs: readonly Versioned<D>[],
   field: string,
   keys: readonly string[],
-  { filter = [], sort, first }: { filter?: Filter; sort: Sort; first: number },
-): Map<string, PerKey<D>> {
-  const entries = keys.map((key): [string, PerKey<D>] => {
-    const ofKey: Filter = [...filter, { field, is: { eq: key } }];
-    return [key, { items: modelFind(docs, { filter: ofKey, sort, limit: first }), total: modelCount(docs, ofKey) }];
-  });
-  return new Map(entries);
+  { filter, sort, first }: PerKeyOptions,
+): Map<string, Versioned<D>[]> {
+  const ofKey = (key: string) => modelFind(docs, { filter: withKey(field, key, filter), sort, limit: first });
+  return new Map(keys.map((key) => [key, ofKey(key)]));
 }
+
+export function modelCountPerKey<D>(
+  docs: readonly Versioned<D>[],
+  field: string,
+  keys: readonly string[],
+  filter?: Filter,
+): Map<string, number> {
+  return new Map(keys.map((key) => [key, modelCount(docs, withKey(field, key, filter))]));
+}
+
+const withKey = (field: string, key: string, filter: Filter = []): Filter => [...filter, { field, is: { eq: key } }];
 
 /** Nulls lowest, false before true, numbers by size, texts by their UTF-8 bytes. */
 export function compareScalars(a: Scalar, b: Scalar): number {

@@ -51,6 +51,13 @@ export interface FindOptions {
   readonly limit: number;
 }
 
+export interface PerKeyOptions {
+  readonly filter?: Filter;
+  readonly sort: Sort;
+  /** Per key; 0 gives nothing. */
+  readonly first: number;
+}
+
 export interface IndexSpec {
   /** In order; together they answer one shape of query. Ids are added at the end by the adapter. */
   readonly fields: readonly string[];
@@ -60,11 +67,6 @@ export interface CollectionSpec {
   /** Lower-case letters, digits, `_` and `-`, a letter first; up to 100 characters. */
   readonly name: string;
   readonly indexes: readonly IndexSpec[];
-}
-
-export interface PerKey<D> {
-  readonly items: readonly Versioned<D>[];
-  readonly total: number;
 }
 
 /**
@@ -89,13 +91,24 @@ export interface DocumentStore {
   /** Sorted; up to `limit`. */
   find<D>(collection: string, options: FindOptions): Promise<readonly Versioned<D>[]>;
   count(collection: string, filter?: Filter): Promise<number>;
-  /** For each key the first `first` documents whose `field` equals it, with the number of all (0 where there is none): one call for a batch of lists. */
+  /**
+   * For each key up to `first` documents whose `field` equals it, sorted; none is an empty list. One call for a batch of
+   * lists. With an index on the field, what the filter sets equal, and the sort, it costs what it answers, however many
+   * documents a key has.
+   */
   findPerKey<D>(
     collection: string,
     field: string,
     keys: readonly string[],
-    options: { readonly filter?: Filter; readonly sort: Sort; readonly first: number },
-  ): Promise<ReadonlyMap<string, PerKey<D>>>;
+    options: PerKeyOptions,
+  ): Promise<ReadonlyMap<string, readonly Versioned<D>[]>>;
+  /** For each key how many documents' `field` equals it, 0 too. It costs what it counts. */
+  countPerKey(
+    collection: string,
+    field: string,
+    keys: readonly string[],
+    filter?: Filter,
+  ): Promise<ReadonlyMap<string, number>>;
   /** Unconditional; for state that is not versioned by events. */
   remove(collection: string, ids: readonly string[]): Promise<void>;
   drop(collection: string): Promise<void>;

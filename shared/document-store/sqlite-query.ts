@@ -1,6 +1,6 @@
 import type { Bindable } from '../libsql/libsql.js';
 import { checkCollection, checkField, checkLimit, checkScalar, checkText, flatten, type Comparison } from './input.js';
-import type { Filter, FindOptions, IndexSpec, Scalar, Sort } from './port.js';
+import type { Filter, FindOptions, IndexSpec, PerKeyOptions, Scalar } from './port.js';
 
 export interface Query {
   readonly sql: string;
@@ -125,29 +125,45 @@ export function countQuery(collection: string, filter?: Filter): Query {
   return { sql: `SELECT count(*) AS total FROM ${tableOf(collection)} WHERE ${sql}`, params };
 }
 
+/** The keys of a batch, one parameter for all of them. */
+const KEYS = 'WITH keys AS (SELECT key AS place, value AS owner FROM json_each(?))';
+
+function keysParam(field: string, keys: readonly string[]): string {
+  for (const key of keys) checkText(field, key);
+  return JSON.stringify([...new Set(keys)]);
+}
+
 /**
- * The first documents of each key in order, each with its key and the key's total; the number per key goes last.
- * Documents are numbered without carrying them, then joined: what is numbered and left out is never read in full.
+ * The first documents of each key in order, each with its key as `owner`. Per key the index is read up to the limit and
+ * no further; a window function would number all that a key has. Sorted once more outside, as a list of rowids has no
+ * order.
  */
-export function perKeyQuery(
+export function findPerKeyQuery(
   collection: string,
   field: string,
   keys: readonly string[],
-  options: { readonly filter?: Filter; readonly sort: Sort },
+  { filter, sort, first }: PerKeyOptions,
 ): Query {
+  checkLimit('first', first);
   const table = tableOf(collection);
-  const key = valueOf(field);
-  const direction = DIRECTIONS[options.sort.direction];
-  for (const one of keys) checkText(field, one);
-  const { sql, params } = where(options.filter);
+  const direction = DIRECTIONS[sort.direction];
+  const order = `${valueOf(sort.field)} ${direction}, id ${direction}`;
+  const { sql, params } = where(filter);
   return {
     sql:
-      `WITH chosen AS (SELECT rowid AS place, id, ${key} AS owner, ${valueOf(options.sort.field)} AS rank FROM ${table} ` +
-      `WHERE ${key} IN (SELECT value FROM json_each(?)) AND ${sql}), ` +
-      'numbered AS (SELECT place, owner, count(*) OVER (PARTITION BY owner) AS total, ' +
-      `row_number() OVER (PARTITION BY owner ORDER BY rank ${direction}, id ${direction}) AS number FROM chosen) ` +
-      `SELECT owner, total, stored.id, version, doc FROM numbered JOIN ${table} stored ON stored.rowid = place ` +
-      'WHERE number <= ? ORDER BY owner, number',
-    params: [JSON.stringify(keys), ...params],
+      `${KEYS} SELECT owner, id, version, doc FROM keys CROSS JOIN ${table} stored ON stored.rowid IN ` +
+      `(SELECT rowid FROM ${table} WHERE ${valueOf(field)} = owner AND ${sql} ORDER BY ${order} LIMIT ?) ` +
+      `ORDER BY place, ${order}`,
+    params: [keysParam(field, keys), ...params, first],
   };
+}
+
+/**
+ * Each key as `owner` with its `total`. Counted key by key, as what the index compares need not be read from the
+ * documents; grouping would read each of them for its key (measured: 70 times slower).
+ */
+export function countPerKeyQuery(collection: string, field: string, keys: readonly string[], filter?: Filter): Query {
+  const { sql, params } = where(filter);
+  const total = `SELECT count(*) FROM ${tableOf(collection)} WHERE ${valueOf(field)} = owner AND ${sql}`;
+  return { sql: `${KEYS} SELECT owner, (${total}) AS total FROM keys`, params: [keysParam(field, keys), ...params] };
 }

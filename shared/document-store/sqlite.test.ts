@@ -8,7 +8,7 @@ import { afterAll, expect, test } from '@jest/globals';
 import { openSqlite } from '../libsql/libsql.js';
 import { documentStoreContract } from './contract.js';
 import type { DocumentStore, FindOptions } from './port.js';
-import { findQueries, perKeyQuery } from './sqlite-query.js';
+import { countPerKeyQuery, findPerKeyQuery, findQueries, type Query } from './sqlite-query.js';
 import { openSqliteDocumentStore } from './sqlite.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tributary-documents-'));
@@ -26,22 +26,34 @@ documentStoreContract(
   { anyKeys: true, propertyRuns: 150 },
 );
 
-async function plansOf(options: FindOptions): Promise<string[]> {
+interface Step {
+  readonly id: number;
+  readonly parent: number;
+  readonly detail: string;
+}
+
+async function stepsOf(queries: readonly Query[]): Promise<Step[][]> {
   const file = join(folder, 'plans.sqlite');
   const store = openSqliteDocumentStore({ file });
   await store.ensureCollections([
-    { name: 'orders', indexes: [{ fields: ['userId', 'createdAt'] }, { fields: ['createdAt'] }] },
+    {
+      name: 'orders',
+      indexes: [{ fields: ['userId', 'createdAt'] }, { fields: ['createdAt'] }, { fields: ['shopId', 'open', 'at'] }],
+    },
   ]);
   await store.close();
   const db = openSqlite(file);
-  const queries = [...findQueries('orders', options), perKeyQuery('orders', 'userId', ['x'], options)];
-  const plans = queries.map(({ sql, params }) =>
-    (db.statement(`EXPLAIN QUERY PLAN ${sql}`).all(...params, 20) as { detail: string }[])
-      .map((row) => row.detail)
-      .join('; '),
-  );
+  const steps = queries.map(({ sql, params }) => db.statement(`EXPLAIN QUERY PLAN ${sql}`).all(...params) as Step[]);
   db.close();
-  return plans;
+  return steps;
+}
+
+async function plansOf(options: FindOptions): Promise<string[]> {
+  const queries = findQueries('orders', options).map(({ sql, params }) => ({
+    sql,
+    params: [...params, options.limit],
+  }));
+  return (await stepsOf(queries)).map((steps) => steps.map(({ detail }) => detail).join('; '));
 }
 
 test('equality and sort run on one index: no scan, nothing sorted, neither on the first page nor behind a position', async () => {
@@ -50,7 +62,7 @@ test('equality and sort run on one index: no scan, nothing sorted, neither on th
     const sort = { field: 'createdAt', direction };
     for (const value of [undefined, 5, null]) {
       const after = value === undefined ? {} : { after: { value, id: 'a' } };
-      const plans = (await plansOf({ filter, sort, limit: 20, ...after })).slice(0, -1);
+      const plans = await plansOf({ filter, sort, limit: 20, ...after });
       expect(plans.length).toBeGreaterThan(0);
       for (const plan of plans)
         expect(plan).toMatch(/^SEARCH orders USING INDEX orders\(userId,createdAt\) \(<expr>=\?[^;]*$/);
@@ -67,10 +79,34 @@ test('a sort without a filter reads its index in order', async () => {
   expect(behind[0]).toBe('SEARCH orders USING INDEX orders(createdAt) (<expr><?)');
 });
 
-test('lists of many keys are looked up in the index of their key', async () => {
-  const plan = (await plansOf({ sort: { field: 'createdAt', direction: 'desc' }, limit: 20 })).at(-1);
-  expect(plan).toContain('SEARCH orders USING INDEX orders(userId,createdAt) (<expr>=?)');
-  expect(plan).not.toContain('SCAN orders');
+test('lists of many keys read the index of each key up to the limit: no scan, nothing sorted before it is cut', async () => {
+  const filter = [{ field: 'open', is: { eq: true } }];
+  for (const direction of ['asc', 'desc'] as const) {
+    const options = { filter, sort: { field: 'at', direction }, first: 20 };
+    const [steps = []] = await stepsOf([findPerKeyQuery('orders', 'shopId', ['x', 'y'], options)]);
+    const list = steps.find(({ detail }) => detail.startsWith('CORRELATED LIST SUBQUERY'));
+    expect(steps.filter(({ parent }) => parent === list?.id).map(({ detail }) => detail)).toEqual([
+      'SEARCH orders USING INDEX orders(shopId,open,at) (<expr>=? AND <expr>=?)',
+    ]);
+    // Around it only the keys are scanned, and only what is answered is sorted.
+    expect(steps.filter(({ parent }) => parent === 0).map(({ detail }) => detail)).toEqual([
+      expect.stringMatching(/^SCAN json_each /),
+      'SEARCH stored USING INTEGER PRIMARY KEY (rowid=?)',
+      list?.detail,
+      'USE TEMP B-TREE FOR ORDER BY',
+    ]);
+    expect(steps).toHaveLength(5);
+  }
+});
+
+test('many keys are counted in the index of their key: no scan of documents, nothing sorted or grouped', async () => {
+  const filter = [{ field: 'open', is: { eq: true } }];
+  const [steps = []] = await stepsOf([countPerKeyQuery('orders', 'shopId', ['x', 'y'], filter)]);
+  expect(steps.map(({ detail }) => detail)).toEqual([
+    expect.stringMatching(/^SCAN json_each /),
+    expect.stringMatching(/^CORRELATED SCALAR SUBQUERY/),
+    'SEARCH orders USING INDEX orders(shopId,open,at) (<expr>=? AND <expr>=?)',
+  ]);
 });
 
 test('puts of one turn of the event loop share one commit', async () => {

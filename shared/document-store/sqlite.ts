@@ -1,9 +1,17 @@
 import { AppError, EngineUnavailable } from '../errors/errors.js';
 import { Durability } from '../libsql/durability.js';
 import { openSqlite, type Bindable, type SafeDatabase, type SafeStatement } from '../libsql/libsql.js';
-import { checkCollection, checkLimit, checkText, newestOf } from './input.js';
-import type { CollectionSpec, DocumentStore, Filter, FindOptions, PerKey, Sort, Versioned } from './port.js';
-import { countQuery, createIndex, createTable, findQueries, perKeyQuery, tableOf } from './sqlite-query.js';
+import { checkCollection, checkText, newestOf } from './input.js';
+import type { CollectionSpec, DocumentStore, Filter, FindOptions, PerKeyOptions, Versioned } from './port.js';
+import {
+  countPerKeyQuery,
+  countQuery,
+  createIndex,
+  createTable,
+  findPerKeyQuery,
+  findQueries,
+  tableOf,
+} from './sqlite-query.js';
 
 /** Statements kept prepared. The code's own shapes of queries are far fewer; searches of many words must not pile up. */
 const MAX_STATEMENTS = 256;
@@ -114,21 +122,29 @@ class SqliteDocumentStore implements DocumentStore {
     collection: string,
     field: string,
     keys: readonly string[],
-    options: { readonly filter?: Filter; readonly sort: Sort; readonly first: number },
-  ): Promise<ReadonlyMap<string, PerKey<D>>> {
+    options: PerKeyOptions,
+  ): Promise<ReadonlyMap<string, readonly Versioned<D>[]>> {
     return this.answer(() => {
-      checkLimit('first', options.first);
-      const { sql, params } = perKeyQuery(collection, field, keys, options);
-      const found = new Map(keys.map((key) => [key, { items: new Array<Versioned<D>>(), total: 0 }]));
-      // At least one row per key, since the total comes with it.
-      for (const row of this.rows<Row & { owner: string; total: number }>(collection, sql, [
-        ...params,
-        Math.max(options.first, 1),
-      ])) {
-        const entry = found.get(row.owner);
-        if (entry === undefined) continue;
-        entry.total = row.total;
-        if (options.first > 0) entry.items.push(documentOf<D>(row));
+      const { sql, params } = findPerKeyQuery(collection, field, keys, options);
+      const found = new Map(keys.map((key) => [key, new Array<Versioned<D>>()]));
+      for (const row of this.rows<Row & { owner: string }>(collection, sql, params)) {
+        found.get(row.owner)?.push(documentOf<D>(row));
+      }
+      return found;
+    });
+  }
+
+  countPerKey(
+    collection: string,
+    field: string,
+    keys: readonly string[],
+    filter?: Filter,
+  ): Promise<ReadonlyMap<string, number>> {
+    return this.answer(() => {
+      const { sql, params } = countPerKeyQuery(collection, field, keys, filter);
+      const found = new Map(keys.map((key) => [key, 0]));
+      for (const row of this.rows<{ owner: string; total: number }>(collection, sql, params)) {
+        found.set(row.owner, row.total);
       }
       return found;
     });
@@ -183,7 +199,7 @@ class SqliteDocumentStore implements DocumentStore {
         this.checkOpen();
         resolve(work());
       } catch (error) {
-        reject(translate(error) as Error);
+        reject(translate(error));
       }
     });
   }

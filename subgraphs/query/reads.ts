@@ -1,11 +1,11 @@
 import DataLoader from 'dataloader';
-import type { DocumentStore, Filter, PerKey, Sort, Versioned } from '../../shared/document-store/port.js';
+import type { DocumentStore, Filter, Sort, Versioned } from '../../shared/document-store/port.js';
 import { AppError, notFound, validationError } from '../../shared/errors/errors.js';
 import type { RequestContext } from '../../shared/graphql/context.js';
 import { perRequest, type PerRequest } from '../../shared/graphql/per-request.js';
 import { requireAccess, requireUser, type Identity } from '../../shared/identity/identity.js';
 import { isYoung, parseId } from '../../shared/ids/ids.js';
-import { firstPage, parseFirst, readPage, type Page, type PageArgs } from './relay.js';
+import { pageOf, parseFirst, readPage, withNext, type Page, type PageArgs } from './relay.js';
 import type { OrderDoc, ProductDoc, TransactionDoc, UserDoc, ViewName, Views } from './views.js';
 import type { Waiter } from './waiter.js';
 
@@ -51,7 +51,8 @@ type Loaders = { readonly [V in AggregateView]: DataLoader<string, Versioned<Vie
  */
 export class Reads {
   private readonly loaders: Loaders;
-  private readonly lists = new Map<string, DataLoader<string, PerKey<object>>>();
+  private readonly lists = new Map<string, DataLoader<string, readonly Versioned<object>[]>>();
+  private readonly counts = new Map<string, DataLoader<string, number>>();
 
   constructor(
     private readonly deps: ReadsDeps,
@@ -114,21 +115,24 @@ export class Reads {
   }
 
   /**
-   * A page of the list of one owner. First pages of many owners are read together.
+   * A page of the list of one owner. First pages of many owners are read together, and so are their totals, which are
+   * counted only where they are asked for.
    * @throws AppError VALIDATION field `first` or `after`.
    */
   async page<V extends ViewName>(list: OwnedList<V>, owner: string, args: PageArgs): Promise<Page<Views[V]>> {
     const filter = [{ field: list.field, is: { eq: owner } }, ...list.filter];
     const spec = { list: list.list, collection: list.collection, filter, sort: list.sort };
-    if (args.after != null) return readPage<Views[V]>(this.deps.documents, spec, args);
+    const count = (): Promise<number> => this.countPerOwner(list).load(owner);
+    if (args.after != null) return readPage<Views[V]>(this.deps.documents, spec, args, count);
     const first = parseFirst(args.first);
-    return firstPage<Views[V]>(spec, await this.perOwner(list, first).load(owner));
+    const found = await this.perOwner(list, withNext(first)).load(owner);
+    return pageOf(spec, found, { first, hasPreviousPage: false }, count);
   }
 
   /** Up to `first` documents of the list of one owner. */
   async all<V extends ViewName>(list: OwnedList<V>, owner: string, first: number): Promise<readonly Views[V][]> {
-    const { items } = await this.perOwner(list, first).load(owner);
-    return items.map(({ doc }) => doc);
+    const found = await this.perOwner(list, first).load(owner);
+    return found.map(({ doc }) => doc);
   }
 
   private async seen<V extends AggregateView>(
@@ -154,22 +158,21 @@ export class Reads {
     return found === null || isDeleted(found.doc) ? null : found.doc;
   }
 
-  private perOwner<V extends ViewName>(list: OwnedList<V>, first: number): DataLoader<string, PerKey<Views[V]>> {
+  private perOwner<V extends ViewName>(
+    list: OwnedList<V>,
+    first: number,
+  ): DataLoader<string, readonly Versioned<Views[V]>[]> {
     const name = `${list.list} ${first}`;
-    const known = this.lists.get(name) ?? this.listLoader(list, first);
+    const known = this.lists.get(name) ?? listLoader(this.deps.documents, list, first);
     this.lists.set(name, known);
     // The list's name stands for its collection, and with it for the type.
-    return known as DataLoader<string, PerKey<Views[V]>>;
+    return known as DataLoader<string, readonly Versioned<Views[V]>[]>;
   }
 
-  private listLoader(
-    { collection, field, filter, sort }: OwnedList,
-    first: number,
-  ): DataLoader<string, PerKey<object>> {
-    return new DataLoader(async (owners) => {
-      const found = await this.deps.documents.findPerKey<object>(collection, field, owners, { filter, sort, first });
-      return owners.map((owner) => found.get(owner) ?? { items: [], total: 0 });
-    });
+  private countPerOwner(list: OwnedList): DataLoader<string, number> {
+    const known = this.counts.get(list.list) ?? countLoader(this.deps.documents, list);
+    this.counts.set(list.list, known);
+    return known;
   }
 }
 
@@ -182,6 +185,20 @@ function byId<V extends AggregateView>(documents: DocumentStore, view: V) {
   return new DataLoader<string, Versioned<Views[V]> | null>(async (ids) => {
     const found = await documents.getMany<Views[V]>(view, ids);
     return ids.map((id) => found.get(id) ?? null);
+  });
+}
+
+function listLoader(documents: DocumentStore, { collection, field, filter, sort }: OwnedList, first: number) {
+  return new DataLoader<string, readonly Versioned<object>[]>(async (owners) => {
+    const found = await documents.findPerKey<object>(collection, field, owners, { filter, sort, first });
+    return owners.map((owner) => found.get(owner) ?? []);
+  });
+}
+
+function countLoader(documents: DocumentStore, { collection, field, filter }: OwnedList) {
+  return new DataLoader<string, number>(async (owners) => {
+    const counted = await documents.countPerKey(collection, field, owners, filter);
+    return owners.map((owner) => counted.get(owner) ?? 0);
   });
 }
 

@@ -1,13 +1,5 @@
 import { createHash } from 'node:crypto';
-import type {
-  DocumentStore,
-  Filter,
-  PerKey,
-  Position,
-  Scalar,
-  Sort,
-  Versioned,
-} from '../../shared/document-store/port.js';
+import type { DocumentStore, Filter, Position, Scalar, Sort, Versioned } from '../../shared/document-store/port.js';
 import { validationError } from '../../shared/errors/errors.js';
 
 /** Lists as Relay connections over keyset cursors: a page costs the same wherever it stands, and nothing is skipped. */
@@ -126,28 +118,31 @@ export class Page<D extends object> {
 
 /**
  * A page of a list.
+ * @param count how many the list has in all; asked only when the total is.
  * @throws AppError VALIDATION field `first` or `after`.
  */
 export async function readPage<D extends object>(
   documents: DocumentStore,
   spec: ListSpec,
   args: PageArgs,
+  count: () => Promise<number> = () => documents.count(spec.collection, spec.filter),
 ): Promise<Page<D>> {
   const { collection, filter, sort } = spec;
   const first = parseFirst(args.first);
   const after = args.after == null ? undefined : parseCursor(spec, args.after);
-  // One more than asked for tells whether another page follows.
-  const found = await documents.find<D>(collection, { filter, sort, limit: first + 1, ...(after && { after }) });
-  return new Page(
-    spec,
-    found.slice(0, first),
-    { hasNextPage: found.length > first, hasPreviousPage: after !== undefined },
-    () => documents.count(collection, filter),
-  );
+  const found = await documents.find<D>(collection, { filter, sort, limit: withNext(first), ...(after && { after }) });
+  return pageOf(spec, found, { first, hasPreviousPage: after !== undefined }, count);
 }
 
-/** The first page of a list that was read with others in one `findPerKey`. */
-export function firstPage<D extends object>(spec: ListSpec, { items, total }: PerKey<D>): Page<D> {
-  const more = { hasNextPage: total > items.length, hasPreviousPage: false };
-  return new Page(spec, items, more, () => Promise.resolve(total));
+/** How many to read for a page of `first`: one more tells whether another page follows, without counting. */
+export const withNext = (first: number): number => first + 1;
+
+/** The page of what was read `withNext`. */
+export function pageOf<D extends object>(
+  spec: ListSpec,
+  found: readonly Versioned<D>[],
+  { first, hasPreviousPage }: { readonly first: number; readonly hasPreviousPage: boolean },
+  count: () => Promise<number>,
+): Page<D> {
+  return new Page(spec, found.slice(0, first), { hasNextPage: found.length > first, hasPreviousPage }, count);
 }

@@ -96,6 +96,8 @@ describe('a page of orders', () => {
       expect(items.map((item) => item.product)).not.toContain(null);
     }
     expect(calls.sort()).toEqual([
+      'countPerKey orders',
+      'countPerKey transactions',
       'find orders',
       'findPerKey accounts',
       'findPerKey orders',
@@ -113,6 +115,56 @@ describe('a page of orders', () => {
     calls.length = 0;
     await bed.ask(ADMIN, '{ orders { totalCount again: totalCount } }');
     expect(calls).toEqual(['find orders', 'count orders']);
+  });
+
+  test('of each of fifty users is read with one call, and counted, where its total is asked for, with one more', async () => {
+    const calls: string[] = [];
+    const bed = await testbed({ wrap: counted(calls) });
+    const users = Array.from({ length: 50 }, (_, i) => user({ name: `User ${i}`, createdAt: PAST + i }));
+    for (const one of users) await view(bed, happened('user.created', { user: one }));
+    for (let i = 0; i < 150; i++) {
+      await view(bed, happened('order.created', { order: order({ userId: users[i % 25]?.id ?? '' }) }));
+    }
+    const pages = async (orders: string): Promise<unknown[]> => {
+      calls.length = 0;
+      const query = `{ users(first: 50, sort: CREATED_AT_ASC) { nodes { orders(first: 5) ${orders} } } }`;
+      const { data } = await bed.ask(ADMIN, query);
+      return (data?.['users'] as { nodes: { orders: unknown }[] }).nodes.map((node) => node.orders);
+    };
+    const listed = await pages('{ nodes { id } pageInfo { hasNextPage } }');
+    expect(calls).toEqual(['find users', 'findPerKey orders']);
+    expect(listed).toHaveLength(50);
+    expect(listed[0]).toEqual({
+      nodes: new Array(5).fill({ id: expect.any(String) }),
+      pageInfo: { hasNextPage: true },
+    });
+    expect(listed[49]).toEqual({ nodes: [], pageInfo: { hasNextPage: false } });
+    const totals = await pages('{ nodes { id } totalCount again: totalCount }');
+    expect(calls).toEqual(['find users', 'findPerKey orders', 'countPerKey orders']);
+    expect([totals[0], totals[49]]).toMatchObject([
+      { totalCount: 6, again: 6 },
+      { nodes: [], totalCount: 0 },
+    ]);
+  });
+
+  test('of a user is counted once per request, on however many of its pages its total is asked for', async () => {
+    const calls: string[] = [];
+    const bed = await fifty(calls);
+    const query = (after: string) => `query ($id: ID!) { user(id: $id) {
+      orders(first: 2) { totalCount pageInfo { endCursor hasNextPage } } ${after} } }`;
+    const { data: orders } = await bed.ask(ADMIN, '{ orders(first: 1) { nodes { user { id } } } }');
+    const id = (orders?.['orders'] as { nodes: { user: { id: string } }[] }).nodes[0]?.user.id;
+    const { data } = await bed.ask(ADMIN, query(''), { id });
+    const first = (data?.['user'] as { orders: { pageInfo: { endCursor: string } } }).orders;
+    expect(first).toMatchObject({ totalCount: 5, pageInfo: { hasNextPage: true } });
+    calls.length = 0;
+    const rest = `rest: orders(first: 3, after: "${first.pageInfo.endCursor}") { nodes { id } totalCount pageInfo { hasNextPage } }`;
+    const { data: both } = await bed.ask(ADMIN, query(rest), { id });
+    expect(both?.['user']).toMatchObject({
+      orders: { totalCount: 5 },
+      rest: { nodes: new Array(3).fill({ id: expect.any(String) }), totalCount: 5, pageInfo: { hasNextPage: false } },
+    });
+    expect(calls.sort()).toEqual(['countPerKey orders', 'find orders', 'findPerKey orders', 'getMany users']);
   });
 
   test('fifty references are read with one call', async () => {
