@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { topicSpecs } from '../shared/events/catalogue.js';
 import { openSqliteDatabase } from '../shared/database/sqlite.js';
@@ -6,7 +7,7 @@ import { openSqliteDocumentStore } from '../shared/document-store/sqlite.js';
 import type { DocumentStore } from '../shared/document-store/port.js';
 import { openSqliteEventLog } from '../shared/event-log/sqlite.js';
 import type { EventLog } from '../shared/event-log/port.js';
-import { openSqlite } from '../shared/libsql/libsql.js';
+import { SafeDatabase } from '../shared/libsql/libsql.js';
 
 /** The three stores everything stands on. */
 export interface Engines {
@@ -25,9 +26,18 @@ export class DataFolderInUse extends Error {
   }
 }
 
+/** The data folder cannot be made, read or written, or holds something else. */
+export class DataFolderUnusable extends Error {
+  override readonly name = 'DataFolderUnusable';
+  constructor(folder: string, cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    super(`The data folder ${folder} cannot be used: ${why}. Set DATA_DIR to one that can be written.`, { cause });
+  }
+}
+
 /**
  * The embedded engines: SQLite files in one folder, for one process at a time.
- * @throws DataFolderInUse
+ * @throws DataFolderInUse, DataFolderUnusable
  */
 export async function openEmbeddedEngines(folder: string): Promise<Engines> {
   const unlock = lockFolder(folder);
@@ -53,14 +63,19 @@ export async function openEmbeddedEngines(folder: string): Promise<Engines> {
 
 /** Holds SQLite's own file lock, which the operating system takes back however the process ends. */
 function lockFolder(folder: string): () => void {
-  const lock = openSqlite(join(folder, 'lock.sqlite'));
+  let lock: SafeDatabase | undefined;
   try {
+    mkdirSync(folder, { recursive: true });
+    lock = new SafeDatabase(join(folder, 'lock.sqlite'));
     lock.pragma('busy_timeout = 0');
     lock.pragma('journal_mode = DELETE');
     lock.exec('BEGIN EXCLUSIVE');
-  } catch {
-    lock.close();
-    throw new DataFolderInUse(folder);
+  } catch (error) {
+    lock?.close();
+    throw isBusy(error) ? new DataFolderInUse(folder) : new DataFolderUnusable(folder, error);
   }
-  return () => lock.close();
+  const held = lock;
+  return () => held.close();
 }
+
+const isBusy = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === 'SQLITE_BUSY';

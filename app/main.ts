@@ -4,7 +4,7 @@ import type { Identity } from '../shared/identity/identity.js';
 import { createLogger, type Logger } from '../shared/observability/logger.js';
 import { createMetrics } from '../shared/observability/metrics.js';
 import { DEMO_ADMIN_ID, loadDemoData } from './demo.js';
-import { DataFolderInUse, openEmbeddedEngines } from './engines.js';
+import { DataFolderInUse, DataFolderUnusable, openEmbeddedEngines } from './engines.js';
 import { summary } from './summary.js';
 import { startSystem, type System } from './system.js';
 
@@ -21,14 +21,17 @@ const begun = performance.now() - process.uptime() * 1_000;
 
 try {
   const config = readConfig(process.env);
-  const log = await createLogger(config);
+  // Hundreds of lines on the first start would push the summary of it out of sight; whoever asks for more gets all.
+  let starting = true;
+  const log = await createLogger(config, () => starting && config.logLevel === 'info');
   const system = await start(config, log);
+  starting = false;
   console.log(summary(config, performance.now() - begun));
   stopOnSignals(system, log);
 } catch (error) {
-  const expected = error instanceof ConfigError || error instanceof PortInUse || error instanceof DataFolderInUse;
-  console.error(expected ? error.message : error);
-  process.exit(expected ? 2 : 1);
+  const mistake = explain(error);
+  console.error(mistake ?? error);
+  process.exit(mistake === undefined ? 1 : 2);
 }
 
 async function start(config: Config, log: Logger): Promise<System> {
@@ -43,6 +46,21 @@ async function start(config: Config, log: Logger): Promise<System> {
   });
   if (config.demoData) await loadDemoData(system, engines.documents, log);
   return system;
+}
+
+/** What whoever starts it has to change, in one line each; undefined where the fault is ours. */
+function explain(error: unknown): string | undefined {
+  for (const kind of [ConfigError, PortInUse, DataFolderInUse, DataFolderUnusable]) {
+    if (error instanceof kind) return error.message;
+  }
+  const { syscall, code, message } = error as NodeJS.ErrnoException;
+  // EADDRINUSE is told as PortInUse; what remains is a host that is not ours, or a port below 1024.
+  if (syscall === 'listen') {
+    const variable = code === 'EACCES' ? 'the port to one above 1023' : 'HOST to an address of this machine';
+    return `Nothing can be served there: ${message}. Set ${variable}.`;
+  }
+  if (syscall === 'getaddrinfo') return `HOST is not known: ${message}. Set it to an address of this machine.`;
+  return undefined;
 }
 
 function stopOnSignals(system: System, log: Logger): void {

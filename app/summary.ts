@@ -1,27 +1,39 @@
 import type { Config } from '../shared/config/config.js';
+import { reachable } from '../shared/http/http.js';
+
+const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
 
 /** What the start prints: every address, where the data is, something to try, how to stop. */
 export function summary(config: Config, readyInMs: number): string {
   const { host, ports } = config;
-  const gateway = `${host}:${ports.gateway}`;
+  const here = reachable(host);
+  const gateway = `${here}:${ports.gateway}`;
   return box([
     `Tributary is ready (${(readyInMs / 1000).toFixed(1)} s)`,
     '',
     `GraphQL       http://${gateway}/graphql   (in a browser: Apollo Sandbox)`,
     `GraphiQL      http://${gateway}/graphiql  (works offline)`,
     `WebSocket     ws://${gateway}/graphql     (graphql-transport-ws)`,
-    `REST          http://${host}:${ports.rest}/balances/{account_id}`,
+    `REST          http://${here}:${ports.rest}/balances/{account_id}`,
     `Health        http://${gateway}/readyz    (also /livez, /metrics)`,
     `Data          ${config.dataDir}`,
     '',
-    'Try           { products(filter: { search: "iphone" }) { nodes { id name price available } } }',
+    `Try           ${somethingToTry(config)}`,
     '',
     'AUTH_MODE=demo: whoever has no token acts as the demo administrator.',
-    `Everything listens on ${host} only.`,
+    LOOPBACK.has(host)
+      ? `Everything listens on ${host} only.`
+      : `Everything listens on ${host}: whoever reaches this machine may change everything.`,
     'Stop with Ctrl-C; the data stays.',
   ]);
 }
 
+const somethingToTry = ({ demoData }: Config): string =>
+  demoData
+    ? '{ products(filter: { search: "iphone" }) { nodes { id name price available } } }'
+    : 'mutation { createProduct(input: { name: "Tea", price: 3.50, stock: 100 }) { product { id } } }';
+
+/** Straight edges wherever a line is as wide as it has characters, which is so for all but a few data folders. */
 function box(lines: readonly string[]): string {
   const width = Math.max(...lines.map((line) => line.length));
   const edge = '─'.repeat(width + 2);

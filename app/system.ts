@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { buildGateway } from '../gateway/app.js';
-import { SUBGRAPHS, type Config } from '../shared/config/config.js';
+import type { Config } from '../shared/config/config.js';
 import type { Logger } from '../shared/observability/logger.js';
 import type { Metrics } from '../shared/observability/metrics.js';
 import type { Service } from '../shared/service/service.js';
@@ -71,6 +71,12 @@ export async function startSystem({ config, engines, log, metrics, now, authenti
     const product = await open(buildProduct(deps));
     const order = await open(buildOrder(deps));
     const balance = await open(buildBalance(deps));
+    for (const { worker, api } of [query, user, product, order, balance]) {
+      await start(worker);
+      await start(api);
+    }
+    // Where they listen, not where they were told to: HOST may be every address there is, and a port 0 any free one.
+    const urls = { user: user.api.url, product: product.api.url, order: order.api.url, balance: balance.api.url };
     const gateway = buildGateway({
       config,
       identitySecret,
@@ -79,21 +85,14 @@ export async function startSystem({ config, engines, log, metrics, now, authenti
       now,
       authenticate,
       supergraphSdl,
-      subgraphs: Object.fromEntries(SUBGRAPHS.map((name) => [name, addressOf(config, name)])),
+      subgraphs: Object.fromEntries(
+        Object.entries({ ...urls, query: query.url }).map(([name, url]) => [name, { url: `${url}/graphql` }]),
+      ),
     });
-    for (const { worker, api } of [query, user, product, order, balance]) {
-      await start(worker);
-      await start(api);
-    }
     await start(gateway);
     return { user, product, order, balance, gatewayUrl: gateway.url, stop };
   } catch (error) {
     await stop();
     throw error;
   }
-}
-
-function addressOf(config: Config, name: (typeof SUBGRAPHS)[number]) {
-  const address = `${config.host}:${config.ports[name]}/graphql`;
-  return { url: `http://${address}`, ...(name === 'query' ? { wsUrl: `ws://${address}` } : {}) };
 }

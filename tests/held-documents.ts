@@ -4,7 +4,7 @@ import type { DocumentStore } from '../shared/document-store/port.js';
 export interface HeldDocuments {
   readonly documents: DocumentStore;
   /** From now on writes wait. Answers the function that lets them go on. */
-  hold(): () => void;
+  readonly hold: () => () => void;
 }
 
 /** Everything but the holding is the store's own. */

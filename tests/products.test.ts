@@ -104,8 +104,8 @@ test('products are found by words of the name, price range and stock', async () 
     { name: 'Cafeteira', price: '250.00', stock: 0 },
     { name: 'Chá Verde', price: '12.00', stock: 1 },
   );
-  const found = async (filter: Readonly<Record<string, unknown>>) =>
-    names(await list({ filter: { ...filter, search: `${mark} ${String(filter['search'] ?? '')}` }, sort: 'NAME_ASC' }));
+  const found = async ({ search = '', ...filter }: Readonly<Record<string, unknown>> & { readonly search?: string }) =>
+    names(await list({ filter: { ...filter, search: `${mark} ${search}` }, sort: 'NAME_ASC' }));
   expect(await found({ search: 'CAFE' })).toEqual(['Café em Grãos', 'Cafeteira']);
   expect(await found({ search: 'grãos café' })).toEqual(['Café em Grãos']);
   expect(await found({ search: 'afe' })).toEqual([]);

@@ -11,6 +11,7 @@ import { ANONYMOUS, type Identity } from '../shared/identity/identity.js';
 import { newId } from '../shared/ids/ids.js';
 import { silentLogger } from '../shared/observability/logger.js';
 import { createMetrics } from '../shared/observability/metrics.js';
+import { heldDocuments } from './held-documents.js';
 import { freePorts } from './ports.js';
 
 export { freePorts };
@@ -36,6 +37,8 @@ export interface TestSystem {
   readonly config: Config;
   /** The subgraphs' own databases by name, `tributary_user`: to look into. */
   readonly databases: ReadonlyMap<string, Database>;
+  /** Stops the read side where it is, until the answered function is called. */
+  holdProjections(): () => void;
   /** Sends an operation to the gateway as the given person, the administrator when absent. */
   graphql<T = Record<string, unknown>>(
     query: string,
@@ -82,10 +85,13 @@ export async function startTestSystem(
   });
   const engines = await openEmbeddedEngines(dataDir);
   const databases = new Map<string, Database>();
+  const { documents, hold } = heldDocuments(engines.documents);
+  let release = (): void => undefined;
   const system = await startSystem({
     config,
     engines: {
       ...engines,
+      documents,
       openDatabase: async (wanted) => {
         const database = await engines.openDatabase(wanted);
         databases.set(wanted.name, database);
@@ -113,6 +119,7 @@ export async function startTestSystem(
     return (await response.json()) as GraphQLAnswer<T>;
   };
   const stop = async (): Promise<void> => {
+    release();
     for (const socket of sockets.splice(0)) await socket.dispose();
     await system.stop();
   };
@@ -122,6 +129,7 @@ export async function startTestSystem(
     engines,
     config,
     databases,
+    holdProjections: () => (release = hold()),
     graphql,
     async ok<T>(document: string, variables?: Readonly<Record<string, unknown>>, identity?: Identity) {
       const { data, errors } = await graphql<T>(document, variables, identity);

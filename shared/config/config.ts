@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 
-const port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).default(fallback);
+const PORT = 'must be a port, 0 to 65535';
+const port = (fallback: number) => z.coerce.number(PORT).int(PORT).min(0, PORT).max(65_535, PORT).default(fallback);
 
 /** Every setting there is, by its environment variable. docs/configuration.md lists them; a test keeps the two in step. */
 const environment = z.object({
@@ -31,7 +32,7 @@ export interface Config {
   readonly dataDir: string;
   readonly host: string;
   readonly ports: Readonly<Record<SubgraphName | 'gateway' | 'rest', number>>;
-  /** Unset: a random one is made and kept in the data folder. */
+  /** Unset: each start makes one of its own. */
   readonly identitySecret: string | undefined;
   readonly demoData: boolean;
   readonly logLevel: z.infer<typeof environment>['LOG_LEVEL'];

@@ -66,8 +66,13 @@ export async function listen(
   }
   const address = app.server.address();
   const actual = address !== null && typeof address === 'object' ? address.port : port;
-  const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
-  return `http://${reachable}:${actual}`;
+  return `http://${reachable(host)}:${actual}`;
+}
+
+/** What to write into an address so that this machine reaches a listener on that host. */
+export function reachable(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 /** Takes no new connection, lets requests in hand finish, closes keep-alive sockets the moment they are idle. */

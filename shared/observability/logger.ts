@@ -3,8 +3,16 @@ import type { Config } from '../config/config.js';
 
 export type Logger = PinoLogger;
 
-/** JSON lines in production; readable ones on a terminal. Secrets are cut out wherever they stand. */
-export async function createLogger({ logLevel, logFormat }: Pick<Config, 'logLevel' | 'logFormat'>): Promise<Logger> {
+const WARN = pino.levels.values['warn'] ?? 0;
+
+/**
+ * JSON lines in production; readable ones on a terminal. Secrets are cut out wherever they stand. While `hushed` says so,
+ * children included, only warnings and worse are written.
+ */
+export async function createLogger(
+  { logLevel, logFormat }: Pick<Config, 'logLevel' | 'logFormat'>,
+  hushed: () => boolean = () => false,
+): Promise<Logger> {
   const pretty = logFormat === 'pretty' || (logFormat === 'auto' && process.stdout.isTTY);
   const stream = pretty
     ? (await import('pino-pretty')).default({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l' })
@@ -13,6 +21,11 @@ export async function createLogger({ logLevel, logFormat }: Pick<Config, 'logLev
     {
       level: logLevel,
       base: null,
+      hooks: {
+        logMethod(args, method, level) {
+          if (level >= WARN || !hushed()) method.apply(this, args);
+        },
+      },
       redact: ['password', '*.password', 'token', '*.token', 'authorization', '*.authorization'],
     },
     stream,

@@ -1,0 +1,577 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Identity } from '../shared/identity/identity.js';
+import { newId } from '../shared/ids/ids.js';
+import { MUTATIONS, SALES_ID, Shop, type MutationName, type OrderView, type Refusal } from './shop.js';
+import { collect, startTestSystem, userIdentity, uniqueEmail, type GraphQLAnswer } from './system.js';
+import { expectNoEffect, settled } from './no-effect.js';
+import { until } from './until.js';
+
+/** Old for a UUIDv7, so that nobody waits for it to become known. */
+const UNKNOWN = '0190a000-0000-7000-8000-00000000abcd';
+
+interface World {
+  readonly ana: { readonly id: string; readonly identity: Identity };
+  readonly eva: { readonly id: string; readonly identity: Identity; readonly email: string };
+  readonly product: string;
+  readonly second: string;
+  /** 100.00 of Ana's, 50.00 of Eva's. */
+  readonly anas: string;
+  readonly evas: string;
+  readonly awaiting: OrderView;
+  readonly paid: OrderView;
+  readonly canceled: OrderView;
+  readonly evasOrder: OrderView;
+  /** A key that createProduct was called with, and its input. */
+  readonly used: Readonly<Record<string, unknown>>;
+}
+
+let shop: Shop;
+let world: World;
+
+beforeAll(async () => {
+  shop = new Shop(await startTestSystem());
+  const [ana, eva] = [await shop.user(), await shop.user()];
+  const [product, second] = [await shop.product({ price: '10.00', stock: 100 }), await shop.product({ stock: 100 })];
+  const used = { name: 'Lamp', price: '1.00', stock: 1, idempotencyKey: newId() };
+  await shop.run('createProduct', used);
+  world = {
+    ana: { id: ana.id, identity: userIdentity(ana.id) },
+    eva: { id: eva.id, identity: userIdentity(eva.id), email: eva.email },
+    product: product.id,
+    second: second.id,
+    anas: await shop.account(ana.id, '100.00'),
+    evas: await shop.account(eva.id, '50.00'),
+    awaiting: await shop.orderIn('AWAITING_PAYMENT', ana.id, [product.id, 1]),
+    paid: await shop.orderIn('PAID', ana.id, [product.id, 1]),
+    canceled: await shop.orderIn('CANCELED', ana.id, [product.id, 1]),
+    evasOrder: await shop.orderIn('AWAITING_PAYMENT', eva.id, [product.id, 1]),
+    used,
+  };
+  await settled(shop.server);
+});
+
+afterAll(() => shop.server.dispose());
+
+type Input = Readonly<Record<string, unknown>>;
+
+interface Case {
+  readonly what: string;
+  readonly mutation: MutationName;
+  readonly input: (world: World) => Input;
+  readonly code?: string;
+  readonly field: string | undefined;
+  readonly as?: (world: World) => Identity;
+}
+
+/** Ids that are none. */
+const NO_IDS = [
+  '',
+  ' ',
+  'x',
+  '1',
+  'null',
+  '0190a0000000700080000000000000001',
+  '0190a000-0000-7000-8000-00000000000g',
+  '{0190a000-0000-7000-8000-000000000001}',
+  "0190a000-0000-7000-8000-000000000001' OR '1'='1",
+  '0190a000-0000-7000-8000-000000000001\u0000',
+  '🐙'.repeat(36),
+  'x'.repeat(10_000),
+];
+
+/** Where every id of a mutation stands, with an input that is right but for it. */
+const ID_FIELDS: readonly [MutationName, field: string, (id: unknown, world: World) => Input][] = [
+  ['updateUser', 'id', (id) => ({ id, name: 'Somebody' })],
+  ['deleteUser', 'id', (id) => ({ id })],
+  ['updateProduct', 'id', (id) => ({ id, price: '1.00' })],
+  ['deleteProduct', 'id', (id) => ({ id })],
+  ['createOrder', 'userId', (userId, { product }) => ({ userId, items: [{ productId: product, quantity: 1 }] })],
+  [
+    'createOrder',
+    'items.1.productId',
+    (productId, { ana, product }) => ({
+      userId: ana.id,
+      items: [
+        { productId: product, quantity: 1 },
+        { productId, quantity: 1 },
+      ],
+    }),
+  ],
+  ['payOrder', 'id', (id) => ({ id, method: 'PIX' })],
+  ['payOrder', 'accountId', (accountId, { awaiting }) => ({ id: awaiting.id, method: 'WALLET', accountId })],
+  ['cancelOrder', 'id', (id) => ({ id })],
+  ['updateOrderStatus', 'id', (id) => ({ id, status: 'PROCESSING' })],
+  ['deleteOrder', 'id', (id) => ({ id })],
+  ['createAccount', 'userId', (userId) => ({ userId })],
+  ['deposit', 'accountId', (accountId) => ({ accountId, amount: '1.00' })],
+  ['transfer', 'fromAccountId', (fromAccountId, { evas }) => ({ fromAccountId, toAccountId: evas, amount: '1.00' })],
+  ['transfer', 'toAccountId', (toAccountId, { anas }) => ({ fromAccountId: anas, toAccountId, amount: '1.00' })],
+];
+
+const QUERIES: readonly [string, field: string, string][] = [
+  ['user', 'id', 'query ($id: ID!) { user(id: $id) { id } }'],
+  ['product', 'id', 'query ($id: ID!) { product(id: $id) { id } }'],
+  ['order', 'id', 'query ($id: ID!) { order(id: $id) { id } }'],
+  ['account', 'id', 'query ($id: ID!) { account(id: $id) { id } }'],
+  ['transactions', 'accountId', 'query ($id: ID!) { transactions(accountId: $id) { totalCount } }'],
+  ['timeline', 'aggregateId', 'query ($id: ID!) { timeline(aggregateId: $id) { id } }'],
+];
+
+const SUBSCRIPTIONS: readonly [string, field: string, string][] = [
+  ['orderStatusChanged', 'orderId', 'subscription ($id: ID!) { orderStatusChanged(orderId: $id) { kind } }'],
+  ['stockChanged', 'productId', 'subscription ($id: ID!) { stockChanged(productId: $id) { id } }'],
+  ['balanceChanged', 'accountId', 'subscription ($id: ID!) { balanceChanged(accountId: $id) { kind } }'],
+];
+
+async function subscriptionRefusal(query: string, id: string): Promise<Refusal> {
+  const { messages, state, stop } = collect<unknown>(shop.server.socket(), query, { id });
+  const errors = await until(() => messages[0]?.errors ?? (state.error as GraphQLAnswer<unknown>['errors']));
+  stop();
+  return { code: errors[0]!.extensions.code, field: errors[0]!.extensions.field };
+}
+
+describe('ids', () => {
+  test.each(ID_FIELDS)('%s of an unknown %s', async (mutation, field, input) => {
+    await expectNoEffect(shop.server, async () => {
+      expect(await shop.refused(mutation, input(UNKNOWN, world))).toEqual({ code: 'NOT_FOUND', field });
+    });
+  });
+
+  test.each(ID_FIELDS)('%s of a malformed %s', async (mutation, field, input) => {
+    await expectNoEffect(shop.server, async () => {
+      for (const id of NO_IDS) {
+        const refusal = await shop.refused(mutation, input(id, world));
+        expect({ id, ...refusal }).toEqual({ id, code: 'VALIDATION', field });
+      }
+      for (const id of [true, 1.5, {}, ['x']]) {
+        expect(await shop.refused(mutation, input(id, world))).toEqual({ code: 'VALIDATION', field });
+      }
+    });
+  });
+
+  test.each(QUERIES)('%s of an unknown or malformed %s', async (_, field, query) => {
+    expect(await shop.refusal(query, { id: UNKNOWN })).toEqual({ code: 'NOT_FOUND', field });
+    for (const id of NO_IDS) expect(await shop.refusal(query, { id })).toEqual({ code: 'VALIDATION', field });
+  });
+
+  test.each(SUBSCRIPTIONS)('%s of an unknown or malformed %s', async (_, field, query) => {
+    expect(await subscriptionRefusal(query, UNKNOWN)).toEqual({ code: 'NOT_FOUND', field });
+    for (const id of NO_IDS) expect(await subscriptionRefusal(query, id)).toEqual({ code: 'VALIDATION', field });
+  });
+});
+
+/** Texts that are no names. */
+const NO_NAMES: readonly [string, string][] = [
+  ['empty', ''],
+  ['blank', '   '],
+  ['blank in Unicode', '\u00a0\u2003\u3000'],
+  ['of 201 characters', 'x'.repeat(201)],
+  ['of 201 characters of 4 bytes', '🐙'.repeat(201)],
+  ['of 100,000 characters', 'x'.repeat(100_000)],
+  ['with a NUL', 'Ana\u0000Souza'],
+  ['with a line break', 'Ana\nSouza'],
+  ['with an escape', 'Ana\u001b[31m'],
+  ['with a DEL', 'Ana\u007f'],
+  ['with a C1 control character', 'Ana\u0085Souza'],
+  ['with a zero-width space', 'Ana\u200bSouza'],
+  ['of a zero-width joiner alone', '\u200d'],
+  ['with a byte-order mark inside', 'Ana\ufeffSouza'],
+  ['with a right-to-left override', 'Ana\u202eazuoS'],
+  ['with half a surrogate pair', 'Ana\ud83d'],
+];
+
+const CREATE_USER = (name: unknown, email: unknown = uniqueEmail()): Input => ({ name, email });
+const CREATE_PRODUCT = (change: Input): Input => ({ name: 'Lamp', price: '1.00', stock: 1, ...change });
+
+describe('names', () => {
+  test.each(NO_NAMES)('%s', async (_, name) => {
+    await expectNoEffect(shop.server, async () => {
+      const refused = { code: 'VALIDATION', field: 'name' };
+      expect(await shop.refused('createUser', CREATE_USER(name))).toEqual(refused);
+      expect(await shop.refused('updateUser', { id: world.ana.id, name })).toEqual(refused);
+      expect(await shop.refused('createProduct', CREATE_PRODUCT({ name }))).toEqual(refused);
+      expect(await shop.refused('updateProduct', { id: world.product, name })).toEqual(refused);
+    });
+  });
+
+  test('of another type, or none at all', async () => {
+    await expectNoEffect(shop.server, async () => {
+      for (const name of [7, true, null, {}, []]) {
+        expect(await shop.refused('createUser', CREATE_USER(name))).toEqual({ code: 'VALIDATION', field: 'name' });
+      }
+      expect(await shop.refused('createUser', { email: uniqueEmail() })).toEqual({ code: 'VALIDATION', field: 'name' });
+    });
+  });
+
+  test('the longest, in characters of 4 bytes, are kept whole', async () => {
+    const name = '🐙'.repeat(200);
+    const user = await shop.user({ name: `  ${name}  ` });
+    const product = await shop.product({ name, description: '𝄞'.repeat(5_000) });
+    const query = `query ($user: ID!, $product: ID!) {
+      user(id: $user, minVersion: 1) { name } product(id: $product, minVersion: 1) { name description }
+    }`;
+    expect(await shop.server.ok(query, { user: user.id, product: product.id })).toEqual({
+      user: { name },
+      product: { name, description: '𝄞'.repeat(5_000) },
+    });
+    await settled(shop.server);
+  });
+
+  test('other texts: descriptions, cancel reasons and searches have their limits too', async () => {
+    await expectNoEffect(shop.server, async () => {
+      const description = 'x'.repeat(5_001);
+      const refusedDescription = { code: 'VALIDATION', field: 'description' };
+      expect(await shop.refused('createProduct', CREATE_PRODUCT({ description }))).toEqual(refusedDescription);
+      expect(await shop.refused('updateProduct', { id: world.product, description: 'a\u0000b' })).toEqual(
+        refusedDescription,
+      );
+      for (const reason of ['x'.repeat(501), 'a\u200bb']) {
+        expect(await shop.refused('cancelOrder', { id: world.awaiting.id, reason })).toEqual({
+          code: 'VALIDATION',
+          field: 'reason',
+        });
+      }
+      for (const search of ['x'.repeat(101), 'a\u0000b']) {
+        for (const [list, type] of [
+          ['products', 'ProductFilter'],
+          ['users', 'UserFilter'],
+        ]) {
+          const query = `query ($filter: ${type}) { ${list}(filter: $filter) { totalCount } }`;
+          expect(await shop.refusal(query, { filter: { search } })).toEqual({
+            code: 'VALIDATION',
+            field: 'filter.search',
+          });
+        }
+      }
+    });
+  });
+});
+
+test.each([
+  '',
+  ' ',
+  'ana',
+  'ana@',
+  '@example.com',
+  'ana@example',
+  'ana@@example.com',
+  'ana@exa mple.com',
+  'ana souza@example.com',
+  'ana@-example.com',
+  'ana@example.com,eva@example.com',
+  'Ana <ana@example.com>',
+  'ana@example..com',
+  'ana@example.com\u0000',
+  'ana\u200b@example.com',
+  'ana@example.com\r\nBcc: eva@example.com',
+  `${'a'.repeat(65)}@example.com`,
+  `ana@${'a'.repeat(250)}.com`,
+])('the e-mail address %j', async (email) => {
+  await expectNoEffect(shop.server, async () => {
+    const refused = { code: 'VALIDATION', field: 'email' };
+    expect(await shop.refused('createUser', CREATE_USER('Ana', email))).toEqual(refused);
+    expect(await shop.refused('updateUser', { id: world.ana.id, email })).toEqual(refused);
+  });
+});
+
+describe('quantities', () => {
+  const order = (quantity: unknown) => ({ userId: world.ana.id, items: [{ productId: world.product, quantity }] });
+  const NO_QUANTITIES = [0, -1, 1.5, 10_001, 2 ** 31, 2 ** 53, 1e300, 'NaN', '1', '', true, null, [], {}];
+
+  test.each(NO_QUANTITIES)('%j', async (quantity) => {
+    await expectNoEffect(shop.server, async () => {
+      expect(await shop.refused('createOrder', order(quantity))).toEqual({
+        code: 'VALIDATION',
+        field: 'items.0.quantity',
+      });
+    });
+  });
+
+  test.each(['NaN', 'Infinity', '-1', '1.5', '1e400', '99999999999999999999', '0'])(
+    'written as %s',
+    async (literal) => {
+      await expectNoEffect(shop.server, async () => {
+        const query = `mutation { createOrder(input: {
+        userId: "${world.ana.id}", items: [{ productId: "${world.product}", quantity: ${literal} }]
+      }) { order { id } } }`;
+        expect(await shop.refusal(query)).toEqual({ code: 'VALIDATION', field: 'items.0.quantity' });
+      });
+    },
+  );
+
+  test.each([-1, 1.5, 1_000_000_001, 2 ** 40, 'NaN', '1'])('a stock of %j', async (stock) => {
+    await expectNoEffect(shop.server, async () => {
+      const refused = { code: 'VALIDATION', field: 'stock' };
+      expect(await shop.refused('createProduct', CREATE_PRODUCT({ stock }))).toEqual(refused);
+      expect(await shop.refused('updateProduct', { id: world.product, stock })).toEqual(refused);
+    });
+  });
+});
+
+const NO_AMOUNTS = [
+  '1.001',
+  1.001,
+  '-0.01',
+  -1,
+  '10000000.01',
+  10_000_000.01,
+  1e21,
+  '1e3',
+  'NaN',
+  'Infinity',
+  '',
+  ' 1.00',
+  '1,00',
+  '0x10',
+  '+1.00',
+  '.5',
+  '1.',
+  '٣.00',
+  '9'.repeat(400),
+  true,
+  [],
+  {},
+];
+
+test.each(NO_AMOUNTS)('the price %j', async (price) => {
+  await expectNoEffect(shop.server, async () => {
+    const refused = { code: 'VALIDATION', field: 'price' };
+    expect(await shop.refused('createProduct', CREATE_PRODUCT({ price }))).toEqual(refused);
+    expect(await shop.refused('updateProduct', { id: world.product, price })).toEqual(refused);
+  });
+});
+
+test.each(['1.001', '-1.00', '10000000.01', 'NaN', '99999999999999999999', 'null'])(
+  'the price written as %s',
+  async (literal) => {
+    await expectNoEffect(shop.server, async () => {
+      const query = `mutation { createProduct(input: { name: "Lamp", price: ${literal}, stock: 1 }) { product { id } } }`;
+      expect(await shop.refusal(query)).toEqual({ code: 'VALIDATION', field: 'price' });
+    });
+  },
+);
+
+test.each([...NO_AMOUNTS, 0, '0', '0.00', '-0.00'])('an amount of money of %j', async (amount) => {
+  await expectNoEffect(shop.server, async () => {
+    const refused = { code: 'VALIDATION', field: 'amount' };
+    const { anas, evas } = world;
+    expect(await shop.refused('deposit', { accountId: anas, amount })).toEqual(refused);
+    expect(await shop.refused('transfer', { fromAccountId: anas, toAccountId: evas, amount })).toEqual(refused);
+  });
+});
+
+const CASES: readonly Case[] = [
+  {
+    what: 'an order without items',
+    mutation: 'createOrder',
+    input: ({ ana }) => ({ userId: ana.id, items: [] }),
+    field: 'items',
+  },
+  {
+    what: 'an order of 101 items',
+    mutation: 'createOrder',
+    input: ({ ana }) => ({
+      userId: ana.id,
+      items: Array.from({ length: 101 }, () => ({ productId: newId(), quantity: 1 })),
+    }),
+    field: 'items',
+  },
+  {
+    what: 'an order of 5,000 items',
+    mutation: 'createOrder',
+    input: ({ ana, product }) => ({
+      userId: ana.id,
+      items: Array.from({ length: 5_000 }, () => ({ productId: product, quantity: 1 })),
+    }),
+    field: 'items',
+  },
+  {
+    what: 'an order that names a product twice',
+    mutation: 'createOrder',
+    input: ({ ana, product, second }) => ({
+      userId: ana.id,
+      items: [product, second, product].map((productId) => ({ productId, quantity: 1 })),
+    }),
+    field: 'items.2.productId',
+  },
+  {
+    what: 'an order that names a product twice in other letters',
+    mutation: 'createOrder',
+    input: ({ ana, product }) => ({
+      userId: ana.id,
+      items: [product, product.toUpperCase()].map((productId) => ({ productId, quantity: 1 })),
+    }),
+    field: 'items.1.productId',
+  },
+  {
+    what: 'an order at a price with three decimals',
+    mutation: 'createOrder',
+    input: ({ ana, product }) => ({
+      userId: ana.id,
+      items: [{ productId: product, quantity: 1, expectedUnitPrice: '10.000' }],
+    }),
+    field: 'items.0.expectedUnitPrice',
+  },
+  {
+    what: 'an order at another price',
+    mutation: 'createOrder',
+    input: ({ ana, product }) => ({
+      userId: ana.id,
+      items: [{ productId: product, quantity: 1, expectedUnitPrice: '9.99' }],
+    }),
+    code: 'CONFLICT',
+    field: 'items.0.expectedUnitPrice',
+  },
+  {
+    what: 'paying a canceled order',
+    mutation: 'payOrder',
+    input: ({ canceled }) => ({ id: canceled.id, method: 'PIX' }),
+    code: 'INVALID_STATE',
+    field: 'id',
+  },
+  {
+    what: 'paying a paid order',
+    mutation: 'payOrder',
+    input: ({ paid }) => ({ id: paid.id, method: 'PIX' }),
+    code: 'INVALID_STATE',
+    field: 'id',
+  },
+  {
+    what: "paying somebody else's order",
+    mutation: 'payOrder',
+    input: ({ evasOrder }) => ({ id: evasOrder.id, method: 'PIX' }),
+    code: 'FORBIDDEN',
+    field: undefined,
+    as: ({ ana }) => ana.identity,
+  },
+  {
+    what: "paying from somebody else's account",
+    mutation: 'payOrder',
+    input: ({ awaiting, evas }) => ({ id: awaiting.id, method: 'WALLET', accountId: evas }),
+    field: 'accountId',
+  },
+  {
+    what: 'WALLET without an account',
+    mutation: 'payOrder',
+    input: ({ awaiting }) => ({ id: awaiting.id, method: 'WALLET' }),
+    field: 'accountId',
+  },
+  {
+    what: 'PIX with an account',
+    mutation: 'payOrder',
+    input: ({ awaiting, anas }) => ({ id: awaiting.id, method: 'PIX', accountId: anas }),
+    field: 'accountId',
+  },
+  {
+    what: 'canceling twice',
+    mutation: 'cancelOrder',
+    input: ({ canceled }) => ({ id: canceled.id }),
+    code: 'INVALID_STATE',
+    field: 'id',
+  },
+  {
+    what: 'a transfer to oneself',
+    mutation: 'transfer',
+    input: ({ anas }) => ({ fromAccountId: anas, toAccountId: anas, amount: '1.00' }),
+    field: 'toAccountId',
+  },
+  {
+    what: 'a transfer to oneself in other letters',
+    mutation: 'transfer',
+    input: ({ anas }) => ({ fromAccountId: anas, toAccountId: anas.toUpperCase(), amount: '1.00' }),
+    field: 'toAccountId',
+  },
+  {
+    what: 'a transfer of more than there is',
+    mutation: 'transfer',
+    input: ({ anas, evas }) => ({ fromAccountId: anas, toAccountId: evas, amount: '100.01' }),
+    code: 'INSUFFICIENT_FUNDS',
+    field: 'amount',
+  },
+  {
+    what: "a transfer of the house's money",
+    mutation: 'transfer',
+    input: ({ anas }) => ({ fromAccountId: SALES_ID, toAccountId: anas, amount: '1.00' }),
+    code: 'FORBIDDEN',
+    field: 'fromAccountId',
+  },
+  {
+    what: 'an unknown payment method',
+    mutation: 'payOrder',
+    input: ({ awaiting }) => ({ id: awaiting.id, method: 'CASH' }),
+    field: 'method',
+  },
+  {
+    what: 'an unknown order status',
+    mutation: 'updateOrderStatus',
+    input: ({ paid }) => ({ id: paid.id, status: 'SHIPPED' }),
+    field: 'status',
+  },
+  {
+    what: 'a status that nobody sets',
+    mutation: 'updateOrderStatus',
+    input: ({ awaiting }) => ({ id: awaiting.id, status: 'PAID' }),
+    field: 'status',
+  },
+  {
+    what: 'an unknown role',
+    mutation: 'createUser',
+    input: () => ({ ...CREATE_USER('Ana'), role: 'ROOT' }),
+    field: 'role',
+  },
+  {
+    what: 'an e-mail address that is taken',
+    mutation: 'createUser',
+    input: ({ eva }) => CREATE_USER('Eva', eva.email.toUpperCase()),
+    code: 'CONFLICT',
+    field: 'email',
+  },
+  {
+    what: 'an idempotency key that was used with another input',
+    mutation: 'createProduct',
+    input: ({ used }) => ({ ...used, stock: 2 }),
+    code: 'CONFLICT',
+    field: 'idempotencyKey',
+  },
+  ...['', 'x'.repeat(256), 'a\u0000b', 'a\ud83d'].map((idempotencyKey): Case => ({
+    what: `the idempotency key ${JSON.stringify(idempotencyKey).slice(0, 20)}`,
+    mutation: 'createProduct',
+    input: () => CREATE_PRODUCT({ idempotencyKey }),
+    field: 'idempotencyKey',
+  })),
+  {
+    what: 'a version that is not there',
+    mutation: 'updateProduct',
+    input: ({ product }) => ({ id: product, price: '2.00', expectedVersion: 0 }),
+    code: 'CONFLICT',
+    field: 'expectedVersion',
+  },
+  {
+    what: 'a version that is no whole number',
+    mutation: 'updateProduct',
+    input: ({ product }) => ({ id: product, price: '2.00', expectedVersion: 1.5 }),
+    field: 'expectedVersion',
+  },
+  {
+    what: 'a field that does not exist',
+    mutation: 'createProduct',
+    input: () => CREATE_PRODUCT({ prise: '1.00' }),
+    field: 'prise',
+  },
+];
+
+test.each(CASES)('$what', async ({ mutation, input, code = 'VALIDATION', field, as }) => {
+  await expectNoEffect(shop.server, async () => {
+    expect(await shop.refused(mutation, input(world), as?.(world))).toEqual({ code, field });
+  });
+});
+
+test('an error says what is wrong without showing the inside', async () => {
+  const { data, errors } = await shop.server.graphql(MUTATIONS.createProduct, {
+    input: CREATE_PRODUCT({ price: '1.001' }),
+  });
+  expect(data ?? null).toBeNull();
+  expect(errors).toHaveLength(1);
+  expect(errors?.[0]?.message).toMatch(/decimal with at most two places/);
+  expect(JSON.stringify(errors)).not.toMatch(/stacktrace|node_modules|127\.0\.0\.1|SQLITE/);
+});
