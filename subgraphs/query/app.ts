@@ -28,8 +28,6 @@ export async function buildQuery(deps: QueryDeps): Promise<QuerySubgraph> {
     documents,
     log,
     metrics,
-    now,
-    waiter,
     readsOf,
     projectionWaitMs: config.projectionWaitMs,
   });

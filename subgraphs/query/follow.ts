@@ -1,18 +1,18 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { DocumentStore, Filter } from '../../shared/document-store/port.js';
 import { AppError } from '../../shared/errors/errors.js';
-import type { EventLog } from '../../shared/event-log/port.js';
 import type { Logger } from '../../shared/observability/logger.js';
 import type { Metrics } from '../../shared/observability/metrics.js';
-import { parseCursor } from './cursor.js';
+import { parseCursor, type Cursor } from './cursor.js';
 import { Mailbox } from './mailbox.js';
-import type { Change, Ring } from './ring.js';
+import { covers, type Change, type Ring } from './ring.js';
 import { TIMELINE, TIMELINE_GROUP, VIEWS_GROUP, watermark, type TimelineDoc } from './views.js';
 
-/** More missed changes than this are not delivered one by one: GAP, and fresh snapshots. */
+/** More missed events than this are not delivered one by one: GAP, and fresh snapshots. */
 export const MAX_MISSED = 10_000;
 
-/** How long to wait between looks at a watermark. */
-const POLL_MS = 20;
+/** How long to wait between looks at how far the read side has come. */
+const POLL_MS = 10;
 
 export type GapReason = 'other_log' | 'beyond_end' | 'too_old' | 'too_many' | 'not_in_timeline' | 'too_slow';
 
@@ -24,7 +24,6 @@ export type Message<T> =
 /** Where changes come from. */
 export interface Source<T> {
   readonly ring: Ring<T>;
-  readonly eventLog: EventLog;
   readonly documents: DocumentStore;
   /** Reads an event's data as the timeline keeps it. */
   readonly fromTimeline: (doc: TimelineDoc) => T;
@@ -32,6 +31,10 @@ export interface Source<T> {
   readonly isChange: (item: T) => boolean;
   /** How long to wait for the read side, in milliseconds. */
   readonly waitMs: number;
+  /** Changes that may wait for one slow subscriber. */
+  readonly maxWaiting: number;
+  /** See MAX_MISSED. */
+  readonly maxMissed: number;
   readonly log: Logger;
   readonly metrics: Metrics;
 }
@@ -44,10 +47,11 @@ export interface Follow<T> {
   readonly key: string;
   /** Finds the same changes in the timeline, besides topic and offsets. */
   readonly inTimeline: Filter;
-  /** What the view has of it; the newest first where the order matters. */
+  /** What the view has of it. */
   readonly view: () => Promise<readonly Snapshot<T>[]>;
-  /** Of view and ring together, what a subscriber is to see when it begins. Null: nothing, live only. */
+  /** Of view and ring together, what a subscriber is to see when it begins, in order. Null: nothing, live only. */
   readonly snapshots: ((newest: readonly Snapshot<T>[]) => readonly Snapshot<T>[]) | null;
+  /** The client's cursor. */
   readonly after: string | null;
 }
 
@@ -61,22 +65,22 @@ export interface Snapshot<T> {
  * Follows changes and loses none silently. At first SNAPSHOTs, or after a cursor everything missed; then every CHANGE,
  * at most once, each aggregate's versions rising. Where that cannot be kept a GAP says so and fresh SNAPSHOTs follow.
  *
- * It listens before it reads anything, so nothing falls in between; and a snapshot is brought to one exact place of the
- * log before it is sent, so that its cursor stands right behind it: whoever resumes there misses nothing and gets nothing
- * twice.
- * @throws AppError VALIDATION field `after`
+ * It listens before it reads anything, so nothing falls in between; and what it reads is brought to one exact place of
+ * the log before it is sent, so that its cursor stands right behind it: whoever resumes there misses nothing and gets
+ * nothing twice.
+ * @throws AppError VALIDATION field `after`; while iterated, UNAVAILABLE when the read side is too far behind to begin
  */
 export function follow<T>(source: Source<T>, wanted: Follow<T>): AsyncIterableIterator<Message<T>> {
-  const { ring } = source;
+  const { ring, maxWaiting } = source;
   const after = wanted.after === null ? null : parseCursor(wanted.after, ring.topic, ring.partitions);
-  const mailbox = new Mailbox<Change<T>>();
+  const mailbox = new Mailbox<Change<T>>(maxWaiting);
   const leave = ring.listen(wanted.key, (change) => mailbox.push(change));
   return followed(mailbox, leave, () => new Follower(source, wanted, mailbox).run(after));
 }
 
 /**
- * Messages from a mailbox, with an end: a generator cannot be ended while it waits, so what it waits for is closed first.
- * However it ends, `leave` is called once.
+ * Messages from a mailbox, with an end: a generator cannot be ended while it waits, so the mailbox is closed, and what
+ * the generator still has to say is heard by nobody. However it ends, `leave` is called once.
  */
 export function followed<T>(
   mailbox: Mailbox<unknown>,
@@ -93,16 +97,21 @@ export function followed<T>(
     async next() {
       try {
         const result = await generator.next();
-        if (result.done === true) close();
-        return result;
+        if (result.done !== true && !mailbox.closed) return result;
       } catch (error) {
-        close();
-        throw error;
+        // Whoever has left is not told why.
+        if (!mailbox.closed) {
+          close();
+          throw error;
+        }
       }
+      close();
+      return { done: true, value: undefined };
     },
     async return() {
       close();
-      return generator.return(undefined);
+      void generator.return(undefined);
+      return { done: true, value: undefined };
     },
     [Symbol.asyncIterator]() {
       return this;
@@ -111,6 +120,11 @@ export function followed<T>(
 }
 
 type Past<T> = Pick<Change<T>, 'id' | 'version' | 'item' | 'partition' | 'offset'>;
+
+interface Missed<T> {
+  readonly changes: readonly Past<T>[];
+  readonly end: readonly number[];
+}
 
 class Follower<T> {
   /** The newest version told of each aggregate. Not kept for subscribers of everything: it would grow for ever. */
@@ -122,93 +136,114 @@ class Follower<T> {
     private readonly mailbox: Mailbox<Change<T>>,
   ) {}
 
-  async *run(after: ReturnType<typeof parseCursor> | null): AsyncGenerator<Message<T>> {
+  async *run(after: Cursor | null): AsyncGenerator<Message<T>, void> {
+    const { ring } = this.source;
     if (after === null || after.partial) yield* this.begin();
     else yield* this.resume(after);
     while (!this.mailbox.closed) {
       await this.mailbox.arrival();
       if (this.mailbox.overflowed) yield* this.gap('too_slow');
       for (const change of this.mailbox.drain()) {
-        if (this.isNews(change))
-          yield { kind: 'CHANGE', cursor: this.source.ring.cursor(change.next), item: change.item };
+        if (this.isNews(change)) yield { kind: 'CHANGE', cursor: ring.cursor(change.next), item: change.item };
       }
     }
   }
 
-  private async *gap(reason: GapReason): AsyncGenerator<Message<T>> {
+  private async *gap(reason: GapReason): AsyncGenerator<Message<T>, void> {
+    if (this.mailbox.closed) return;
     const { ring, metrics, log } = this.source;
-    metrics.gaps.inc({ field: this.wanted.field, reason });
-    log.warn({ field: this.wanted.field, key: this.wanted.key, reason }, 'a subscriber is told of a gap');
-    yield { kind: 'GAP', cursor: ring.cursor(ring.next, this.wanted.snapshots !== null), item: null };
+    const { field, key, snapshots } = this.wanted;
+    metrics.gaps.inc({ field, reason });
+    log.warn({ field, key, reason }, 'a subscriber is told of a gap');
+    yield { kind: 'GAP', cursor: ring.cursor(ring.next, snapshots !== null), item: null };
     yield* this.begin();
   }
 
   /** Fresh snapshots, all of them as of one place in the log. */
-  private async *begin(): AsyncGenerator<Message<T>> {
+  private async *begin(): AsyncGenerator<Message<T>, void> {
     const { ring } = this.source;
     const { snapshots } = this.wanted;
     if (snapshots === null) {
       this.mailbox.reset();
       return;
     }
-    await this.viewsReach(ring.first);
-    const newest = new Map<string, Snapshot<T>>();
-    const renew = (one: Snapshot<T>): void => {
-      if (one.version > (newest.get(one.id)?.version ?? 0)) newest.set(one.id, one);
-    };
-    for (const one of await this.wanted.view()) renew(one);
-    await ring.caughtUp();
-    // From here to the cursor nothing is awaited: the snapshots are exactly what the log says at this place.
-    for (const change of ring.recent(this.wanted.key)) renew(change);
-    this.mailbox.reset();
-    const next = [...ring.next];
-    const sent = snapshots([...newest.values()]);
+    const { newest, next } = await this.state();
     this.told.clear();
-    for (const { id, version } of newest.values()) this.told.set(id, version);
+    for (const { id, version } of newest) this.told.set(id, version);
+    const sent = snapshots(newest);
     for (const [index, { item }] of sent.entries()) {
       yield { kind: 'SNAPSHOT', cursor: ring.cursor(next, index < sent.length - 1), item };
     }
   }
 
-  /** Everything since the cursor: what the ring has no more comes from the timeline. */
-  private async *resume({
-    log,
-    next,
-  }: {
-    readonly log: string;
-    readonly next: readonly number[];
-  }): AsyncGenerator<Message<T>> {
+  /** The newest of everything as of exactly `next`; the mailbox goes on from there. */
+  private async state(): Promise<{ readonly newest: readonly Snapshot<T>[]; readonly next: readonly number[] }> {
     const { ring } = this.source;
-    if (log !== ring.logId) return yield* this.gap('other_log');
-    await ring.caughtUp();
-    if (next.some((offset, partition) => offset > (ring.next[partition] ?? 0))) return yield* this.gap('beyond_end');
+    const { key, view } = this.wanted;
+    for (;;) {
+      // With what comes into the mailbox from now on, these are all changes since `first`, whatever the ring forgets
+      // meanwhile. The view must have come that far, and the ring as far as the view.
+      const first = [...ring.first];
+      const recent = ring.recent(key);
+      this.mailbox.reset();
+      await this.viewReaches(first);
+      const viewed = await view();
+      await this.ringReachesEnd();
+      // From here on nothing is awaited. Too much at once: the next attempt finds it in the ring.
+      if (this.mailbox.overflowed) continue;
+      const newest = new Map<string, Snapshot<T>>();
+      for (const one of [...viewed, ...recent, ...this.mailbox.drain()]) {
+        if (one.version > (newest.get(one.id)?.version ?? 0)) newest.set(one.id, one);
+      }
+      return { newest: [...newest.values()], next: [...ring.next] };
+    }
+  }
 
-    // Taken together with the ring's beginning: what it forgets meanwhile is in `recent` all the same.
+  private async *resume(after: Cursor): AsyncGenerator<Message<T>, void> {
+    const { ring } = this.source;
+    const missed = await this.missed(after);
+    if (typeof missed === 'string') {
+      yield* this.gap(missed);
+      return;
+    }
+    const { changes, end } = missed;
+    const news = changes.filter((change) => this.isNews(change));
+    // Each partition's are in order, so `reached` tells exactly what was delivered.
+    const reached = [...after.next];
+    for (const [index, { partition, offset, item }] of news.entries()) {
+      reached[partition] = offset + 1;
+      yield { kind: 'CHANGE', cursor: ring.cursor(index < news.length - 1 ? reached : end), item };
+    }
+  }
+
+  /** Everything between the cursor and `end`, where the mailbox goes on; or why it cannot be had. */
+  private async missed({ log, next }: Cursor): Promise<Missed<T> | GapReason> {
+    const { ring, maxMissed } = this.source;
+    if (log !== ring.logId) return 'other_log';
+    await this.ringReachesEnd();
+    if (!covers(ring.next, next)) return 'beyond_end';
+    // All of one moment: what comes later is in the mailbox, and what the ring forgets later is in `recent`.
+    const end = [...ring.next];
     const first = [...ring.first];
     const recent = ring.recent(this.wanted.key).filter(({ partition, offset }) => offset >= (next[partition] ?? 0));
     this.mailbox.reset();
     const older = await this.older(next, first);
-    if (typeof older === 'string') return yield* this.gap(older);
-    if (older.length + recent.length > MAX_MISSED) return yield* this.gap('too_many');
-
-    const reached = [...next];
-    for (const change of [...older, ...recent]) {
-      reached[change.partition] = change.offset + 1;
-      if (this.isNews(change)) yield { kind: 'CHANGE', cursor: ring.cursor(reached), item: change.item };
-    }
+    if (typeof older === 'string') return older;
+    const changes = [...older, ...recent];
+    return changes.length > maxMissed ? 'too_many' : { changes, end };
   }
 
-  /** The missed changes from before the ring's beginning, each partition's in order, or why they cannot be had. */
+  /** Those from before the ring's beginning, from the timeline, each partition's in order; at most one too many. */
   private async older(next: readonly number[], first: readonly number[]): Promise<readonly Past<T>[] | GapReason> {
-    const { documents, eventLog, ring, fromTimeline } = this.source;
-    const missing = first.flatMap((offset, partition) => ((next[partition] ?? 0) < offset ? [partition] : []));
-    if (missing.length === 0) return [];
-    const kept = new Map((await eventLog.ranges(ring.topic)).map((range) => [range.partition, range.first]));
-    if (missing.some((partition) => (next[partition] ?? 0) < (kept.get(partition) ?? 0))) return 'too_old';
-    if (!(await this.reached(TIMELINE_GROUP, first, missing))) return 'not_in_timeline';
+    const { documents, ring, fromTimeline, maxMissed } = this.source;
+    const partitions = [...first.keys()].filter((partition) => (next[partition] ?? 0) < (first[partition] ?? 0));
+    if (partitions.length === 0) return [];
+    const kept = await ring.logRange('first');
+    if (partitions.some((partition) => (next[partition] ?? 0) < (kept[partition] ?? 0))) return 'too_old';
+    if (!(await this.reaches(TIMELINE_GROUP, first, partitions))) return 'not_in_timeline';
 
     const found: Past<T>[] = [];
-    for (const partition of missing) {
+    for (const partition of partitions) {
       const docs = await documents.find<TimelineDoc>(TIMELINE, {
         filter: [
           ...this.wanted.inTimeline,
@@ -218,42 +253,59 @@ class Follower<T> {
           { field: 'offset', is: { gte: next[partition] ?? 0, lt: first[partition] ?? 0 } },
         ],
         sort: { field: 'offset', direction: 'asc' },
-        limit: MAX_MISSED + 1 - found.length,
+        limit: maxMissed + 1 - found.length,
       });
       for (const { doc } of docs) {
         found.push({ id: doc.subject, version: doc.version, item: fromTimeline(doc), partition, offset: doc.offset });
       }
-      if (found.length > MAX_MISSED) return 'too_many';
     }
     return found;
   }
 
   private isNews({ id, version, item }: Snapshot<T>): boolean {
-    if (this.wanted.snapshots === null) return this.source.isChange(item);
-    if (version <= (this.told.get(id) ?? 0)) return false;
-    this.told.set(id, version);
+    if (this.wanted.snapshots !== null) {
+      if (version <= (this.told.get(id) ?? 0)) return false;
+      this.told.set(id, version);
+    }
     return this.source.isChange(item);
   }
 
   /** A view further back than the ring's beginning would make a snapshot that misses something. */
-  private async viewsReach(first: readonly number[]): Promise<void> {
-    const partitions = first.flatMap((offset, partition) => (offset > 0 ? [partition] : []));
-    if (await this.reached(VIEWS_GROUP, first, partitions)) return;
-    throw new AppError(
-      'PROJECTION_PENDING',
-      'The read side is too far behind to begin a subscription; try again shortly.',
-    );
+  private async viewReaches(first: readonly number[]): Promise<void> {
+    // Where the log itself begins no earlier, there is nothing that the view could yet read.
+    const kept = await this.source.ring.logRange('first');
+    const partitions = [...first.keys()].filter((partition) => (first[partition] ?? 0) > (kept[partition] ?? 0));
+    if (!(await this.reaches(VIEWS_GROUP, first, partitions))) throw farBehind();
   }
 
-  private async reached(group: string, offsets: readonly number[], partitions: readonly number[]): Promise<boolean> {
+  /** Until everything that is in the log now is in the ring, and so everything that anybody has read from it. */
+  private async ringReachesEnd(): Promise<void> {
+    const { ring } = this.source;
+    const ends = await ring.logRange('next');
+    if (!(await this.soon(async () => covers(ring.next, ends)))) throw farBehind();
+  }
+
+  /** Whether a consumer of the read side comes that far in time. */
+  private async reaches(group: string, offsets: readonly number[], partitions: readonly number[]): Promise<boolean> {
     if (partitions.length === 0) return true;
-    const { documents, ring, waitMs } = this.source;
-    const deadline = performance.now() + waitMs;
-    for (;;) {
+    const { documents, ring } = this.source;
+    return this.soon(async () => {
       const next = await watermark(documents, ring.logId, group, ring.topic);
-      if (partitions.every((partition) => (next.get(partition) ?? 0) >= (offsets[partition] ?? 0))) return true;
-      if (performance.now() > deadline || this.mailbox.closed) return false;
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      return partitions.every((partition) => (next.get(partition) ?? 0) >= (offsets[partition] ?? 0));
+    });
+  }
+
+  /** Whether it comes true in time; a subscriber who has left waits for nothing. */
+  private async soon(condition: () => Promise<boolean>): Promise<boolean> {
+    const deadline = performance.now() + this.source.waitMs;
+    while (!(await condition())) {
+      if (this.mailbox.closed || performance.now() > deadline) return false;
+      await delay(POLL_MS);
     }
+    return true;
   }
 }
+
+/** The gateway asks again by itself. */
+const farBehind = (): AppError =>
+  new AppError('UNAVAILABLE', 'The read side is too far behind to begin a subscription; try again shortly.');

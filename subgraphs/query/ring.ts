@@ -1,17 +1,20 @@
+import type { DocumentStore } from '../../shared/document-store/port.js';
 import type { Batch, EventLog, StoredRecord, Tail } from '../../shared/event-log/port.js';
 import { TOPICS, type Topic } from '../../shared/events/catalogue.js';
 import { fromRecord, InvalidEvent, type AnyEvent } from '../../shared/events/event.js';
 import type { Logger } from '../../shared/observability/logger.js';
 import { formatCursor } from './cursor.js';
+import { TIMELINE, type TimelineDoc } from './views.js';
 
-/** How many records of each partition are kept at hand for whoever resumes. */
+/** How many changes of each partition are kept at hand for whoever resumes. */
 export const RING_CAPACITY = 1_000;
 
-/** How long to wait between looks at the log's end. */
+/** How long to wait between looks at how far it has come, when starting. */
 const POLL_MS = 5;
 
 /** One event as subscribers see it. */
 export interface Change<T> {
+  /** The aggregate. */
   readonly id: string;
   readonly version: number;
   readonly item: T;
@@ -19,21 +22,20 @@ export interface Change<T> {
   readonly keys: readonly string[];
   readonly partition: number;
   readonly offset: number;
-  /** Counts up over all partitions: the order in which this process met them. */
-  readonly sequence: number;
   /** The ring's positions right behind it. */
   readonly next: readonly number[];
 }
 
 export interface RingSpec<T> {
   readonly topic: Topic;
-  /** What is kept of an event. */
-  readonly read: (event: AnyEvent) => {
-    readonly id: string;
-    readonly version: number;
-    readonly item: T;
-    readonly keys: readonly string[];
-  };
+  /** What is kept of an event, and under which keys listeners find it. */
+  readonly read: (event: AnyEvent) => { readonly item: T; readonly keys: readonly string[] };
+}
+
+export interface RingDeps {
+  readonly eventLog: EventLog;
+  readonly documents: Pick<DocumentStore, 'getMany'>;
+  readonly log: Logger;
 }
 
 type Listener<T> = (change: Change<T>) => void;
@@ -42,7 +44,9 @@ type Listener<T> = (change: Change<T>) => void;
  * The recent changes of one topic, in memory, fed by a tail of the log. Every process of the query API has its own, so
  * that a subscription can be served, and resumed, by any of them.
  *
- * What the relay appended twice is passed on once: an aggregate's version never goes back here.
+ * What the relay appended twice is passed on once, so an aggregate's versions only rise here. Of what the ring has
+ * forgotten the timeline tells whether it was there before. (Only a timeline that is away, or behind by more than the
+ * ring holds, would let such a repeat pass; a relay repeats no more than its last two batches, which the ring still has.)
  */
 export class Ring<T> {
   private readonly kept: Change<T>[][];
@@ -51,13 +55,11 @@ export class Ring<T> {
   private readonly listeners = new Map<string, Set<Listener<T>>>();
   private readonly nextOffsets: number[];
   private readonly firstOffsets: number[];
-  private sequence = 0;
   private tail: Tail | undefined;
 
   constructor(
     private readonly spec: RingSpec<T>,
-    private readonly eventLog: EventLog,
-    private readonly log: Logger,
+    private readonly deps: RingDeps,
     private readonly capacity = RING_CAPACITY,
   ) {
     const { partitions } = TOPICS[spec.topic];
@@ -71,7 +73,7 @@ export class Ring<T> {
   }
 
   get logId(): string {
-    return this.eventLog.logId;
+    return this.deps.eventLog.logId;
   }
 
   get partitions(): number {
@@ -88,31 +90,35 @@ export class Ring<T> {
     return this.firstOffsets;
   }
 
+  /** Whether anybody listens: for tests of cleaning up. */
+  get listening(): number {
+    return [...this.listeners.values()].reduce((sum, set) => sum + set.size, 0);
+  }
+
   /** Resolves once the newest records of every partition are here. */
   async start(): Promise<void> {
-    this.tail = await this.eventLog.tail({
-      topics: [this.spec.topic],
+    const { eventLog, log } = this.deps;
+    const { topic } = this.spec;
+    this.tail = await eventLog.tail({
+      topics: [topic],
       from: { last: this.capacity },
       onBatch: (batch) => this.take(batch),
-      onError: (error) => this.log.warn({ err: error, topic: this.spec.topic }, 'following the log is interrupted'),
+      onError: (error) => log.warn({ err: error, topic }, 'following the log is interrupted'),
     });
-    for (const [partition, offset] of this.tail.started.get(this.spec.topic) ?? []) {
-      this.firstOffsets[partition] = offset;
-      this.nextOffsets[partition] = Math.max(this.nextOffsets[partition] ?? 0, offset);
-    }
-    await this.caughtUp();
+    for (const [partition, offset] of this.tail.started.get(topic) ?? []) this.beginAt(partition, offset);
+    const ends = await this.logRange('next');
+    while (!covers(this.nextOffsets, ends)) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 
   async stop(): Promise<void> {
     await this.tail?.stop();
   }
 
-  /** Resolves when everything that was in the log at the call is here. */
-  async caughtUp(): Promise<void> {
-    const ends = await this.eventLog.ranges(this.spec.topic);
-    while (ends.some(({ partition, next }) => (this.nextOffsets[partition] ?? 0) < next)) {
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    }
+  /** Per partition, the first offset that the log still has, or the next one it will give. */
+  async logRange(side: 'first' | 'next'): Promise<readonly number[]> {
+    const offsets = this.nextOffsets.map(() => 0);
+    for (const range of await this.deps.eventLog.ranges(this.topic)) offsets[range.partition] = range[side];
+    return offsets;
   }
 
   /** Hears of every change with this key from now on. Answers the function that ends it. */
@@ -130,60 +136,110 @@ export class Ring<T> {
     return [...(this.byKey.get(key) ?? [])];
   }
 
+  /** The last kept change with this key. */
+  newest(key: string): T | undefined {
+    return this.recent(key).at(-1)?.item;
+  }
+
   /** A cursor for whoever has been told everything up to these positions. */
   cursor(next: readonly number[], partial = false): string {
     return formatCursor({ log: this.logId, topic: this.topic, next, partial });
   }
 
-  /** Whether anybody listens: for tests of cleaning up. */
-  get listening(): number {
-    return [...this.listeners.values()].reduce((sum, set) => sum + set.size, 0);
+  /** The first record may be here before the log has said where it is. */
+  private beginAt(partition: number, offset: number): void {
+    if (this.nextOffsets[partition] !== 0) return;
+    this.nextOffsets[partition] = offset;
+    this.firstOffsets[partition] = offset;
   }
 
-  private take({ partition, records }: Batch): void {
-    for (const record of records) {
-      // Repeated by the log after an interruption.
-      if (record.offset < (this.nextOffsets[partition] ?? 0)) continue;
-      this.nextOffsets[partition] = record.offset + 1;
-      const event = this.read(record);
-      if (event === null) continue;
-      const known = this.spec.read(event);
-      if (known.version <= (this.versions.get(known.id) ?? 0)) continue;
-      this.versions.set(known.id, known.version);
-      this.sequence += 1;
-      this.keep({ ...known, partition, offset: record.offset, sequence: this.sequence, next: [...this.nextOffsets] });
+  private async take({ partition, records }: Batch): Promise<void> {
+    const [first] = records;
+    if (first === undefined) return;
+    this.beginAt(partition, first.offset);
+    const next = this.nextOffsets[partition] ?? 0;
+    const met = records
+      // The log itself repeats some after an interruption.
+      .filter(({ offset }) => offset >= next)
+      .map((record) => ({ offset: record.offset, event: readEvent(record) }));
+    const repeats = await this.repeats(partition, met);
+    const forgotten: Change<T>[] = [];
+    for (const { offset, event } of met) {
+      this.nextOffsets[partition] = offset + 1;
+      if (event === null || repeats.has(offset)) continue;
+      const { subject: id, sequence: version } = event;
+      if (version <= (this.versions.get(id) ?? 0)) continue;
+      this.versions.set(id, version);
+      const change = { ...this.spec.read(event), id, version, partition, offset, next: [...this.nextOffsets] };
+      const oldest = this.keep(change);
+      if (oldest !== undefined) forgotten.push(oldest);
+    }
+    // Only now, so that whatever was known when `repeats` asked is known throughout the batch.
+    for (const { id, version } of forgotten) {
+      if (this.versions.get(id) === version) this.versions.delete(id);
     }
   }
 
-  private read(record: StoredRecord): AnyEvent | null {
+  /** Offsets of events that the relay appended again, long after: the timeline has them at a lower offset. */
+  private async repeats(
+    partition: number,
+    met: readonly { readonly offset: number; readonly event: AnyEvent | null }[],
+  ): Promise<ReadonlySet<number>> {
+    const repeated = new Set<number>();
+    if (this.firstOffsets[partition] === 0) return repeated;
+    const doubtful = met.flatMap(({ offset, event }) =>
+      event === null || this.versions.has(event.subject) ? [] : [{ offset, id: event.id }],
+    );
+    if (doubtful.length === 0) return repeated;
     try {
-      return fromRecord(record);
+      const ids = doubtful.map(({ id }) => id);
+      const entries = await this.deps.documents.getMany<TimelineDoc>(TIMELINE, ids);
+      for (const { offset, id } of doubtful) {
+        const entry = entries.get(id)?.doc;
+        if (entry?.log === this.logId && entry.offset < offset) repeated.add(offset);
+      }
     } catch (error) {
-      // The projector parks it; nobody can be told what cannot be read.
-      if (error instanceof InvalidEvent) return null;
-      throw error;
+      this.deps.log.warn({ err: error, topic: this.topic }, 'the timeline cannot be asked for repeated events');
     }
+    return repeated;
   }
 
-  private keep(change: Change<T>): void {
+  /** Answers what it forgets for it. */
+  private keep(change: Change<T>): Change<T> | undefined {
     const row = this.kept[change.partition] ?? [];
     row.push(change);
-    if (row.length > this.capacity) this.forget(row.shift());
     for (const key of change.keys) {
       const others = this.byKey.get(key) ?? new Set();
       this.byKey.set(key, others.add(change));
+    }
+    const oldest = row.length > this.capacity ? row.shift() : undefined;
+    if (oldest !== undefined) this.forget(oldest);
+    for (const key of change.keys) {
       for (const listener of this.listeners.get(key) ?? []) listener(change);
     }
+    return oldest;
   }
 
-  private forget(change: Change<T> | undefined): void {
-    if (change === undefined) return;
+  private forget(change: Change<T>): void {
     this.firstOffsets[change.partition] = change.offset + 1;
-    if (this.versions.get(change.id) === change.version) this.versions.delete(change.id);
     for (const key of change.keys) {
       const others = this.byKey.get(key);
       others?.delete(change);
       if (others?.size === 0) this.byKey.delete(key);
     }
+  }
+}
+
+/** Whether positions reach others in every partition. */
+export const covers = (positions: readonly number[], others: readonly number[]): boolean =>
+  others.every((offset, partition) => (positions[partition] ?? 0) >= offset);
+
+function readEvent(record: StoredRecord): AnyEvent | null {
+  try {
+    return fromRecord(record);
+  } catch (error) {
+    // The projector parks it; nobody can be told what cannot be read.
+    if (error instanceof InvalidEvent) return null;
+    throw error;
   }
 }

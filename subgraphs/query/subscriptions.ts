@@ -1,19 +1,16 @@
 import { notFound, validationError } from '../../shared/errors/errors.js';
 import type { Versioned } from '../../shared/document-store/port.js';
-import type { AnyEvent } from '../../shared/events/event.js';
 import type { AccountState, OrderState, ProductState, TransactionState } from '../../shared/events/states.js';
 import type { RequestContext } from '../../shared/graphql/context.js';
 import { requireAccess, requireAdmin, requireUser } from '../../shared/identity/identity.js';
-import { isYoung, parseId } from '../../shared/ids/ids.js';
+import { parseId } from '../../shared/ids/ids.js';
 import type { QueryDeps } from '../../shared/service/service.js';
-import { follow, followed, type Message, type Snapshot, type Source } from './follow.js';
+import { follow, followed, MAX_MISSED, type Message, type Snapshot, type Source } from './follow.js';
 import type { Resolvers } from './generated/schema-types.js';
-import { Mailbox } from './mailbox.js';
-import { Ring, type Change } from './ring.js';
 import { isOpen, openOrders } from './lists.js';
-import { isDeleted, type AggregateView, type ReadsOf } from './reads.js';
-import type { TimelineDoc } from './views.js';
-import type { Waiter } from './waiter.js';
+import { Mailbox, MAILBOX_LIMIT } from './mailbox.js';
+import { isDeleted, type ReadsOf } from './reads.js';
+import { Ring, RING_CAPACITY, type Change } from './ring.js';
 
 /** Open orders that a subscription by user begins with: the newest. */
 const MAX_SNAPSHOTS = 100;
@@ -23,78 +20,79 @@ interface AccountChange {
   readonly transaction: TransactionState | null;
 }
 
-export interface SubscriptionDeps extends Pick<QueryDeps, 'eventLog' | 'documents' | 'log' | 'metrics' | 'now'> {
-  readonly waiter: Waiter;
-  readonly projectionWaitMs: number;
-  readonly readsOf: ReadsOf;
+/** How much is kept for subscribers. */
+export interface Limits {
+  /** Changes of each partition at hand. */
+  readonly ring: number;
+  /** Changes that wait for one slow subscriber. */
+  readonly waiting: number;
+  /** Missed events that are delivered one by one. */
+  readonly missed: number;
 }
 
-interface Sought<D, T> {
-  readonly view: AggregateView;
-  readonly what: string;
-  readonly id: string;
-  /** The argument at fault when there is none. */
-  readonly field: string;
-  readonly ring: Ring<T>;
-  readonly key: string;
-  readonly stateOf: (item: T) => D;
+const LIMITS: Limits = { ring: RING_CAPACITY, waiting: MAILBOX_LIMIT, missed: MAX_MISSED };
+
+export interface SubscriptionDeps extends Pick<QueryDeps, 'eventLog' | 'documents' | 'log' | 'metrics'> {
+  readonly projectionWaitMs: number;
+  readonly readsOf: ReadsOf;
+  readonly limits?: Limits;
 }
 
 export interface Subscriptions {
   readonly resolvers: Pick<Resolvers, 'Subscription'>;
   /** Resolves once the newest changes are at hand. */
-  start(): Promise<void>;
-  stop(): Promise<void>;
+  readonly start: () => Promise<void>;
+  readonly stop: () => Promise<void>;
   /** Open listeners, for tests. */
-  listening(): number;
+  readonly listening: () => number;
 }
 
 /** The subscriptions of the graph, on rings of the topics orders, products and accounts. */
 export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
-  const { eventLog, documents, log, metrics, projectionWaitMs, readsOf } = deps;
+  const { documents, log, metrics, projectionWaitMs, readsOf, limits = LIMITS } = deps;
   const orders = new Ring<OrderState>(
     {
       topic: 'orders',
-      read({ subject, sequence, data }) {
+      read({ data }) {
         const { order } = data as { order: OrderState };
-        return {
-          id: subject,
-          version: sequence,
-          item: order,
-          keys: [EVERYTHING, orderKey(subject), userKey(order.userId)],
-        };
+        return { item: order, keys: [EVERYTHING, orderKey(order.id), userKey(order.userId)] };
       },
     },
-    eventLog,
-    log,
+    deps,
+    limits.ring,
   );
   const products = new Ring<ProductState>(
     {
       topic: 'products',
-      read: ({ subject, sequence, data }) => ({
-        id: subject,
-        version: sequence,
-        item: (data as { product: ProductState }).product,
-        keys: [subject],
-      }),
+      read({ data }) {
+        const { product } = data as { product: ProductState };
+        return { item: product, keys: [product.id] };
+      },
     },
-    eventLog,
-    log,
+    deps,
+    limits.ring,
   );
   const accounts = new Ring<AccountChange>(
     {
       topic: 'accounts',
-      read: ({ subject, sequence, data }) => ({
-        id: subject,
-        version: sequence,
-        item: accountChange(data),
-        keys: [subject],
-      }),
+      read({ data }) {
+        const change = accountChange(data);
+        return { item: change, keys: [change.account.id] };
+      },
     },
-    eventLog,
-    log,
+    deps,
+    limits.ring,
   );
-  const shared = { eventLog, documents, log, metrics, waitMs: projectionWaitMs };
+  const rings = [orders, products, accounts];
+
+  const shared = {
+    documents,
+    log,
+    metrics,
+    waitMs: projectionWaitMs,
+    maxWaiting: limits.waiting,
+    maxMissed: limits.missed,
+  };
   const orderSource: Source<OrderState> = {
     ...shared,
     ring: orders,
@@ -104,116 +102,113 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
   const accountSource: Source<AccountChange> = {
     ...shared,
     ring: accounts,
-    fromTimeline: ({ data }: TimelineDoc) => accountChange(data as AnyEvent['data']),
+    fromTimeline: ({ data }) => accountChange(data),
     isChange: ({ transaction }) => transaction !== null,
   };
 
-  /** The document, the ring's where the view lags behind; an id just made elsewhere is waited for. */
-  const existing = async <D extends object, T>({
-    view,
-    what,
-    id,
-    field,
-    ring,
-    key,
-    stateOf,
-  }: Sought<D, T>): Promise<D> => {
-    const recent = ring.recent(key).at(-1);
-    const known = recent === undefined ? null : stateOf(recent.item);
-    const waitMs = isYoung(id, deps.now()) ? projectionWaitMs : 0;
-    const doc =
-      known ?? ((await documents.get<D>(view, id)) ?? (await deps.waiter.waitFor<D>(view, id, 1, waitMs)))?.doc;
-    if (doc === undefined || isDeleted(doc)) throw notFound(what, id, field);
-    return doc;
+  const allOrders = (after: string | null) => {
+    if (after !== null) {
+      throw validationError('after', 'All orders at once are live only; name an order or a user to resume.');
+    }
+    return follow(orderSource, {
+      field: 'orderStatusChanged',
+      key: EVERYTHING,
+      inTimeline: [],
+      view: async () => [],
+      snapshots: null,
+      after,
+    });
   };
 
+  const ordersOf = (userId: string, after: string | null) =>
+    follow(orderSource, {
+      field: 'orderStatusChanged',
+      key: userKey(userId),
+      inTimeline: [{ field: 'userId', is: { eq: userId } }],
+      async view() {
+        // Twice as many as are sent: some that the view still has for open may be closed by now.
+        const found = await documents.find<OrderState>('orders', openOrders(userId, 2 * MAX_SNAPSHOTS));
+        return found.map(snapshotOf);
+      },
+      snapshots: newestOpen,
+      after,
+    });
+
+  const oneOrder = (id: string, after: string | null) =>
+    follow(orderSource, {
+      field: 'orderStatusChanged',
+      key: orderKey(id),
+      inTimeline: [{ field: 'subject', is: { eq: id } }],
+      view: async () => versioned(await documents.get<OrderState>('orders', id)),
+      snapshots: (newest) => newest.filter(({ item }) => !item.deleted),
+      after,
+    });
+
+  const oneAccount = (id: string, after: string | null) =>
+    follow(accountSource, {
+      field: 'balanceChanged',
+      key: id,
+      inTimeline: [{ field: 'subject', is: { eq: id } }],
+      async view() {
+        const found = versioned(await documents.get<AccountState>('accounts', id));
+        return found.map((one) => ({ ...one, item: { account: one.item, transaction: null } }));
+      },
+      snapshots: (newest) => newest,
+      after,
+    });
+
+  /** As the ring has it, the newest first to know, or else as the view has it; an id just made elsewhere is waited for. */
+  const orderOf = async (context: RequestContext, id: string): Promise<OrderState> =>
+    existing(orders.newest(orderKey(id)) ?? (await readsOf(context).linked('orders', id)), 'order', id);
+  const productOf = async (context: RequestContext, id: string): Promise<ProductState> =>
+    existing(products.newest(id) ?? (await readsOf(context).linked('products', id)), 'product', id);
+  const accountOf = async (context: RequestContext, id: string): Promise<AccountState> =>
+    existing(accounts.newest(id)?.account ?? (await readsOf(context).linked('accounts', id)), 'account', id);
+
   return {
-    start: async () => {
-      await Promise.all([orders.start(), products.start(), accounts.start()]);
+    async start() {
+      await Promise.all(rings.map((ring) => ring.start()));
     },
-    stop: async () => {
-      await Promise.all([orders.stop(), products.stop(), accounts.stop()]);
+    async stop() {
+      await Promise.all(rings.map((ring) => ring.stop()));
     },
-    listening: () => orders.listening + products.listening + accounts.listening,
+    listening: () => rings.reduce((sum, ring) => sum + ring.listening, 0),
     resolvers: {
       Subscription: {
         orderStatusChanged: {
-          async subscribe(_, { orderId, userId, after = null }, { identity }) {
-            if (orderId != null && userId != null)
+          async subscribe(_, { orderId, userId, after = null }, context) {
+            const { identity } = context;
+            if (orderId != null && userId != null) {
               throw validationError('userId', 'Name an order or a user, not both.');
+            }
             if (orderId != null) {
               const id = parseId(orderId, 'orderId');
               requireUser(identity);
-              const order = await existing({
-                view: 'orders',
-                what: 'order',
-                id,
-                field: 'orderId',
-                ring: orders,
-                key: orderKey(id),
-                stateOf: (state) => state,
-              });
+              const order = await orderOf(context, id);
               requireAccess(identity, order.userId);
-              return guarded(
-                follow(orderSource, {
-                  field: 'orderStatusChanged',
-                  key: orderKey(id),
-                  inTimeline: [{ field: 'subject', is: { eq: id } }],
-                  view: async () => versioned(await documents.get<OrderState>('orders', id)),
-                  snapshots: (newest) => newest,
-                  after,
-                }),
-              );
+              return guarded(oneOrder(id, after));
             }
             if (userId != null) {
               const id = parseId(userId, 'userId');
               requireAccess(identity, id);
-              return guarded(
-                follow(orderSource, {
-                  field: 'orderStatusChanged',
-                  key: userKey(id),
-                  inTimeline: [{ field: 'userId', is: { eq: id } }],
-                  view: () =>
-                    documents
-                      .find<OrderState>('orders', openOrders(id, MAX_SNAPSHOTS))
-                      .then((found) => found.map(snapshotOf)),
-                  snapshots: newestOpen,
-                  after,
-                }),
-              );
+              if (identity.userId !== id) existing(await readsOf(context).linked('users', id), 'user', id);
+              return guarded(ordersOf(id, after));
             }
             requireAdmin(identity);
-            if (after !== null)
-              throw validationError('after', 'All orders at once are live only; name an order or a user to resume.');
-            return guarded(
-              follow(orderSource, {
-                field: 'orderStatusChanged',
-                key: EVERYTHING,
-                inTimeline: [],
-                view: async () => [],
-                snapshots: null,
-                after,
-              }),
-            );
+            return guarded(allOrders(after));
           },
-          resolve(message: Guarded<Message<OrderState>>, _: object, context: RequestContext) {
+          resolve(guardedMessage: Guarded<Message<OrderState>>, _: object, context: RequestContext) {
             readsOf.renew(context);
-            return toOrderMessage(opened(message));
+            const message = opened(guardedMessage);
+            if (message.item !== null) requireAccess(context.identity, message.item.userId);
+            return toOrderMessage(message);
           },
         },
 
         stockChanged: {
-          async subscribe(_, { productId }) {
+          async subscribe(_, { productId }, context) {
             const id = parseId(productId, 'productId');
-            await existing({
-              view: 'products',
-              what: 'product',
-              id,
-              field: 'productId',
-              ring: products,
-              key: id,
-              stateOf: (state) => state,
-            });
+            await productOf(context, id);
             return guarded(latest(products, id));
           },
           resolve(message: Guarded<ProductState>, _: object, context: RequestContext) {
@@ -224,37 +219,18 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
         },
 
         balanceChanged: {
-          async subscribe(_, { accountId, after = null }, { identity }) {
+          async subscribe(_, { accountId, after = null }, context) {
             const id = parseId(accountId, 'accountId');
-            requireUser(identity);
-            const account = await existing({
-              view: 'accounts',
-              what: 'account',
-              id,
-              field: 'accountId',
-              ring: accounts,
-              key: id,
-              stateOf: (item) => item.account,
-            });
-            requireAccess(identity, account.userId);
-            return guarded(
-              follow(accountSource, {
-                field: 'balanceChanged',
-                key: id,
-                inTimeline: [{ field: 'subject', is: { eq: id } }],
-                view: async () =>
-                  versioned(await documents.get<AccountState>('accounts', id)).map((one) => ({
-                    ...one,
-                    item: { account: one.item, transaction: null },
-                  })),
-                snapshots: (newest) => newest,
-                after,
-              }),
-            );
+            requireUser(context.identity);
+            const account = await accountOf(context, id);
+            requireAccess(context.identity, account.userId);
+            return guarded(oneAccount(id, after));
           },
-          resolve(message: Guarded<Message<AccountChange>>, _: object, context: RequestContext) {
+          resolve(guardedMessage: Guarded<Message<AccountChange>>, _: object, context: RequestContext) {
             readsOf.renew(context);
-            return toAccountMessage(opened(message));
+            const message = opened(guardedMessage);
+            if (message.item !== null) requireAccess(context.identity, message.item.account.userId);
+            return toAccountMessage(message);
           },
         },
       },
@@ -262,12 +238,18 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
   };
 }
 
+/** @throws AppError NOT_FOUND field `<what>Id`, when it is deleted too */
+function existing<D extends object>(found: D | null | undefined, what: string, id: string): D {
+  if (found == null || isDeleted(found)) throw notFound(what, id, `${what}Id`);
+  return found;
+}
+
 /** Keys of the ring of orders. */
 const EVERYTHING = '*';
 const orderKey = (id: string): string => `order:${id}`;
 const userKey = (id: string): string => `user:${id}`;
 
-function accountChange(data: AnyEvent['data']): AccountChange {
+function accountChange(data: unknown): AccountChange {
   const { account, transaction } = data as { account: AccountState; transaction?: TransactionState };
   return { account, transaction: transaction ?? null };
 }
@@ -289,7 +271,7 @@ function newestOpen(orders: readonly Snapshot<OrderState>[]): readonly Snapshot<
 
 /** The states a slow subscriber missed do not matter here: only the newest of what waits is sent. */
 function latest(ring: Ring<ProductState>, id: string): AsyncIterableIterator<ProductState> {
-  const mailbox = new Mailbox<Change<ProductState>>();
+  const mailbox = new Mailbox<Change<ProductState>>(1);
   const leave = ring.listen(id, (change) => {
     mailbox.reset();
     mailbox.push(change);
@@ -322,7 +304,8 @@ function toAccountMessage({ kind, cursor, item }: Message<AccountChange>) {
     cursor,
     account: item?.account ?? null,
     balance: item?.account.balance ?? null,
-    transaction: item?.transaction ?? null,
+    // A snapshot says what is there, whatever led to it.
+    transaction: kind === 'CHANGE' ? item.transaction : null,
     at: item?.account.updatedAt ?? null,
   };
 }

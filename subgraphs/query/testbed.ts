@@ -124,7 +124,8 @@ function answerOf({ data, errors }: ExecutionResult): Answer {
   return { data: data ?? null, error: { code: original.code, field: original.field, details: original.details } };
 }
 
-async function caughtUp(eventLog: Testbed['eventLog'], documents: DocumentStore): Promise<void> {
+/** Resolves when every consumer has taken everything that is in the log now. */
+export async function caughtUp(eventLog: Testbed['eventLog'], documents: DocumentStore): Promise<void> {
   const topics = [...new Set(Object.values(CATALOGUE).map(({ topic }) => topic))];
   const wanted = await Promise.all(
     topics.map(async (topic) => (await eventLog.ranges(topic)).map((range) => ({ topic, ...range }))),
