@@ -18,6 +18,9 @@ export interface Engines {
   close(): Promise<void>;
 }
 
+/** How often records past their topic's retention are dropped. */
+const RETENTION_MS = 3_600_000; // an hour
+
 /** Another process works in the same data folder. */
 export class DataFolderInUse extends Error {
   override readonly name = 'DataFolderInUse';
@@ -45,11 +48,16 @@ export async function openEmbeddedEngines(folder: string): Promise<Engines> {
     const eventLog = openSqliteEventLog({ file: join(folder, 'event-log.sqlite') });
     await eventLog.ensureTopics(topicSpecs());
     const documents = openSqliteDocumentStore({ file: join(folder, 'documents.sqlite') });
+    const retention = setInterval(() => {
+      // What could not be dropped is dropped an hour later.
+      eventLog.enforceRetention(Date.now()).catch(() => undefined);
+    }, RETENTION_MS).unref();
     return {
       eventLog,
       documents,
       openDatabase: (options) => openSqliteDatabase({ ...options, file: join(folder, `${options.name}.sqlite`) }),
       async close() {
+        clearInterval(retention);
         await eventLog.close();
         await documents.close();
         unlock();
