@@ -39,15 +39,16 @@ export class DataFolderUnusable extends Error {
 }
 
 /**
- * The embedded engines: SQLite files in one folder, for one process at a time.
+ * The embedded engines: SQLite files in one folder, for one process at a time. `onFailure` hears of a disk that failed to
+ * keep what was written; the process should end then, and the next start goes on from what is there.
  * @throws DataFolderInUse, DataFolderUnusable
  */
-export async function openEmbeddedEngines(folder: string): Promise<Engines> {
+export async function openEmbeddedEngines(folder: string, onFailure?: (error: Error) => void): Promise<Engines> {
   const unlock = lockFolder(folder);
   try {
-    const eventLog = openSqliteEventLog({ file: join(folder, 'event-log.sqlite') });
+    const eventLog = openSqliteEventLog({ file: join(folder, 'event-log.sqlite'), onFailure });
     await eventLog.ensureTopics(topicSpecs());
-    const documents = openSqliteDocumentStore({ file: join(folder, 'documents.sqlite') });
+    const documents = openSqliteDocumentStore({ file: join(folder, 'documents.sqlite'), onFailure });
     const retention = setInterval(() => {
       // What could not be dropped is dropped an hour later.
       eventLog.enforceRetention(Date.now()).catch(() => undefined);
@@ -55,7 +56,8 @@ export async function openEmbeddedEngines(folder: string): Promise<Engines> {
     return {
       eventLog,
       documents,
-      openDatabase: (options) => openSqliteDatabase({ ...options, file: join(folder, `${options.name}.sqlite`) }),
+      openDatabase: (options) =>
+        openSqliteDatabase({ ...options, file: join(folder, `${options.name}.sqlite`), onFailure }),
       async close() {
         clearInterval(retention);
         await eventLog.close();

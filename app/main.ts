@@ -35,7 +35,10 @@ try {
 }
 
 async function start(config: Config, log: Logger): Promise<System> {
-  const engines = await openEmbeddedEngines(config.dataDir);
+  const engines = await openEmbeddedEngines(config.dataDir, (error) => {
+    log.fatal({ err: error, dataDir: config.dataDir }, 'the disk failed; start again when it is well');
+    process.exit(1);
+  });
   const system = await startSystem({
     config,
     engines,
@@ -44,7 +47,12 @@ async function start(config: Config, log: Logger): Promise<System> {
     now: Date.now,
     authenticate: () => Promise.resolve(DEMO_ADMIN),
   });
-  if (config.demoData) await loadDemoData(system, engines.documents, log);
+  if (config.demoData) {
+    // Whatever a visitor did to half-loaded demo data must not keep the system from starting.
+    await loadDemoData(system, engines.documents, log).catch((error: unknown) => {
+      log.warn({ err: error }, 'the demo data is not complete; the next start goes on with it');
+    });
+  }
   return system;
 }
 

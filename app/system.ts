@@ -4,6 +4,7 @@ import type { Config } from '../shared/config/config.js';
 import type { Logger } from '../shared/observability/logger.js';
 import type { Metrics } from '../shared/observability/metrics.js';
 import type { Service } from '../shared/service/service.js';
+import { inTurn } from '../shared/service/worker.js';
 import { buildBalance, type BalanceSubgraph } from '../subgraphs/balance/app.js';
 import { buildOrder, type OrderSubgraph } from '../subgraphs/order/app.js';
 import { buildProduct, type ProductSubgraph } from '../subgraphs/product/app.js';
@@ -51,10 +52,17 @@ export async function startSystem({ config, engines, log, metrics, now, authenti
 
   const started: Service[] = [];
   const opened: { close(): Promise<void> }[] = [engines];
-  const stop = async (): Promise<void> => {
-    for (const service of started.splice(0).reverse()) await service.stop();
-    for (const one of opened.splice(0).reverse()) await one.close();
-  };
+  const stop = () =>
+    inTurn([
+      ...started
+        .splice(0)
+        .reverse()
+        .map((service) => () => service.stop()),
+      ...opened
+        .splice(0)
+        .reverse()
+        .map((one) => () => one.close()),
+    ]);
   const open = async <T extends { close(): Promise<void> }>(built: Promise<T>): Promise<T> => {
     const one = await built;
     opened.push(one);
@@ -92,7 +100,7 @@ export async function startSystem({ config, engines, log, metrics, now, authenti
     await start(gateway);
     return { user, product, order, balance, gatewayUrl: gateway.url, stop };
   } catch (error) {
-    await stop();
+    await stop().catch((failure: unknown) => log.error({ err: failure }, 'could not stop cleanly'));
     throw error;
   }
 }

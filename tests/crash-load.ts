@@ -35,6 +35,8 @@ export interface Traffic {
   repeated: number;
   /** When the newest answer came, by performance.now(). */
   lastAnswer: number;
+  /** How often a client set out to change a price. */
+  repriced: number;
   /** Reads with `minVersion` that came back older, or not at all. */
   readonly staleReads: string[];
 }
@@ -44,6 +46,7 @@ export const newTraffic = (): Traffic => ({
   refused: new Map(),
   repeated: 0,
   lastAnswer: 0,
+  repriced: 0,
   staleReads: [],
 });
 
@@ -81,7 +84,8 @@ export async function sendUntilAnswered<T>(
     const code = answer?.errors?.[0]?.extensions?.code;
     if (answer !== undefined && code !== 'UNAVAILABLE') {
       if (traffic !== undefined) traffic.lastAnswer = performance.now();
-      if (answer.data !== null && answer.data !== undefined && answer.errors === undefined) return { data: answer.data };
+      if (answer.data !== null && answer.data !== undefined && answer.errors === undefined)
+        return { data: answer.data };
       return { code: code ?? 'NONE', message: answer.errors?.[0]?.message ?? '' };
     }
     if (traffic !== undefined) traffic.repeated += 1;
@@ -111,7 +115,7 @@ type OrderAnswer = Readonly<Record<string, { readonly order: { readonly id: stri
 export interface ClientOptions {
   readonly url: string;
   readonly world: World;
-  /** Which customer; the first also counts. */
+  /** Customers may have several clients; the first client also counts. */
   readonly index: number;
   readonly random: () => number;
   readonly traffic: Traffic;
@@ -124,7 +128,7 @@ const REMEMBERED = 6;
 /** One customer, one call after the other (now and then two at once), each with a key of its own, until it is over. */
 export async function runClient({ url, world, index, random, traffic, over }: ClientOptions): Promise<void> {
   const { accepted, refused } = traffic;
-  const customer = world.customers[index];
+  const customer = world.customers[index % world.customers.length];
   if (customer === undefined) throw new Error('no such customer');
   const recent: string[] = [];
   let step = 0;
@@ -187,7 +191,9 @@ export async function runClient({ url, world, index, random, traffic, over }: Cl
   };
   const reprice = async (): Promise<void> => {
     const id = pick(world.products);
-    const input = { id, price: ((500 + below(3_000)) / 100).toFixed(2) };
+    // Never the price it has: that would be accepted and change nothing.
+    traffic.repriced += 1;
+    const input = { id, price: (5 + traffic.repriced / 100).toFixed(2) };
     if ((await command(UPDATE, input)) !== undefined) accepted.prices.push(id);
   };
 

@@ -77,10 +77,11 @@ export function startProcess(
   command: string,
   args: readonly string[],
   settings: Readonly<Record<string, string>>,
-  cwd = process.cwd(),
+  { cwd = process.cwd(), input = false }: { readonly cwd?: string; readonly input?: boolean } = {},
 ): AppProcess {
   const begun = performance.now();
-  const child = spawn(command, args, { cwd, env: { ...neutral(), ...settings }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...neutral(), ...settings };
+  const child = spawn(command, args, { cwd, env, stdio: [input ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
   let output = '';
   const exit = new Promise<Exit>((resolve) => {
     child.once('close', (code, signal) => resolve({ code, signal }));
@@ -94,9 +95,11 @@ export function startProcess(
       output += chunk.toString();
       if (output.includes(READY)) resolve(performance.now() - begun);
     };
-    child.stdout.on('data', hear);
-    child.stderr.on('data', hear);
-    void exit.then(({ code, signal }) => reject(new Error(`ended with ${code ?? signal} before it was ready:\n${output}`)));
+    child.stdout?.on('data', hear);
+    child.stderr?.on('data', hear);
+    void exit.then(({ code, signal }) =>
+      reject(new Error(`ended with ${code ?? signal} before it was ready:\n${output}`)),
+    );
   });
   // Whoever waits for it is told; a start that is not waited for may fail.
   ready.catch(() => undefined);

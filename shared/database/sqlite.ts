@@ -11,6 +11,8 @@ import { Connection, translated } from './sqlite-connection.js';
 export interface SqliteDatabaseOptions extends DatabaseOptions {
   /** Path of the database file; folders are made. One process at a time uses it. */
   readonly file: string;
+  /** Hears of a failed fsync, after which this process writes no more: see Durability. */
+  readonly onFailure?: ((error: Error) => void) | undefined;
 }
 
 /**
@@ -45,7 +47,13 @@ export async function openSqliteDatabase(options: SqliteDatabaseOptions): Promis
     const reader = openSqlite(file);
     reader.pragma('query_only = 1');
     const connections = { writer: new Connection(writer), reader: new Connection(reader) };
-    return new SqliteDatabase(options.name, dataSource, connections, new Durability(file), fileOf(file));
+    return new SqliteDatabase(
+      options.name,
+      dataSource,
+      connections,
+      new Durability(file, { onFailure: options.onFailure }),
+      fileOf(file),
+    );
   } catch (error) {
     if (dataSource.isInitialized) await dataSource.destroy();
     throw translated(error);
@@ -147,6 +155,7 @@ class SqliteDatabase implements Database {
   }
 
   private async run<T>(work: (tx: Transaction) => Promise<T>): Promise<Committed<T>> {
+    this.assertSound();
     this.writer.begin();
     const tx = new SqliteTransaction(this.writer);
     try {
@@ -159,6 +168,14 @@ class SqliteDatabase implements Database {
       tx.close();
       this.writer.rollback();
       throw error;
+    }
+  }
+
+  private assertSound(): void {
+    try {
+      this.durability.assertSound();
+    } catch (error) {
+      throw new EngineUnavailable('database', error);
     }
   }
 

@@ -192,16 +192,14 @@ class SqliteDocumentStore implements DocumentStore {
     });
   }
 
-  /** Everything below is synchronous, so nothing reads in the middle of a transaction; throws become rejections. */
-  private answer<T>(work: () => T | Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      try {
-        this.checkOpen();
-        resolve(work());
-      } catch (error) {
-        reject(translate(error));
-      }
-    });
+  /** Calls are one synchronous step each, so nothing reads in the middle of a transaction; throws become rejections. */
+  private async answer<T>(work: () => T | Promise<T>): Promise<T> {
+    try {
+      this.checkOpen();
+      return await work();
+    } catch (error) {
+      throw translate(error);
+    }
   }
 
   private checkOpen(): void {
@@ -249,6 +247,7 @@ class SqliteDocumentStore implements DocumentStore {
   }
 
   private transaction<T>(work: () => T): T {
+    this.durability.assertSound();
     this.statement('BEGIN IMMEDIATE').run();
     try {
       const result = work();
@@ -293,13 +292,19 @@ class SqliteDocumentStore implements DocumentStore {
   }
 }
 
+export interface SqliteDocumentStoreOptions {
+  readonly file: string;
+  /** Hears of a failed fsync, after which this process stores no more: see Durability. */
+  readonly onFailure?: ((error: Error) => void) | undefined;
+}
+
 /**
  * The document store in one SQLite file, for one process: a table per collection, indexes on expressions over the JSON.
  * A `putIfNewer` is all or nothing, and shares its transaction with the others of the same turn of the event loop; what it
  * stored is read at once, but it resolves only when that is on disk. Throws when the file cannot be opened. One instance per file: another would not hear of dropped collections.
  */
-export function openSqliteDocumentStore({ file }: { readonly file: string }): DocumentStore {
+export function openSqliteDocumentStore({ file, onFailure }: SqliteDocumentStoreOptions): DocumentStore {
   const db = openSqlite(file);
   db.pragma(`busy_timeout = ${BUSY_MS}`);
-  return new SqliteDocumentStore(db, new Durability(file));
+  return new SqliteDocumentStore(db, new Durability(file, { onFailure }));
 }

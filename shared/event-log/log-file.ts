@@ -101,9 +101,9 @@ export class LogFile {
   private readonly selectRecords: SafeStatement;
   private readonly upsertPosition: SafeStatement;
 
-  constructor(file: string) {
+  constructor(file: string, onFailure?: (error: Error) => void) {
     this.db = openSqlite(file);
-    this.durability = new Durability(file);
+    this.durability = new Durability(file, { onFailure });
     this.migrate();
     this.positions = openSqlite(file);
     this.logId = (this.db.statement('SELECT log_id FROM meta').get() as { log_id: string }).log_id;
@@ -197,6 +197,11 @@ export class LogFile {
    */
   dropOlder(partition: Partition, cutoff: number): boolean {
     if (partition.first === partition.next) return false;
+    // Mostly there is nothing to drop, which one row tells.
+    const oldest = this.db
+      .statement('SELECT timestamp FROM records WHERE partition = ? AND "offset" = ?')
+      .get(partition.id, partition.first) as { timestamp: number } | undefined;
+    if (oldest !== undefined && oldest.timestamp >= cutoff) return false;
     const front = this.db
       .statement(
         'SELECT "offset", timestamp FROM records WHERE partition = ? AND "offset" >= ? ORDER BY "offset" LIMIT ?',
@@ -234,6 +239,7 @@ export class LogFile {
   }
 
   private transaction(work: () => void): void {
+    this.durability.assertSound();
     inTransaction(this.db, work);
     this.durability.committed();
   }

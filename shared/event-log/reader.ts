@@ -81,6 +81,13 @@ export class Reader {
   private async deliver(): Promise<number> {
     const { file, partition, maxBatch, onBatch } = this.options;
     const from = Math.max(this.position, partition.first);
+    if (from > this.position) {
+      const unread = from - this.position;
+      this.report(
+        new Error(`${unread} records of ${partition.topic} were dropped by retention before they were read.`),
+      );
+      this.position = from;
+    }
     if (from >= partition.next) return from;
     const endOffset = partition.next;
     let records;

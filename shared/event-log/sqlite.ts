@@ -24,6 +24,8 @@ export interface SqliteEventLogOptions {
   readonly clock?: () => number;
   /** How long a partition that shall move to another member waits for the batch in hand; 30 s when absent. */
   readonly rebalanceTimeoutMs?: number;
+  /** Hears of a failed fsync, after which this process appends no more: see Durability. */
+  readonly onFailure?: ((error: Error) => void) | undefined;
 }
 
 /** Largest record: key, value and headers in bytes, as Kafka's default. */
@@ -73,8 +75,8 @@ export class SqliteEventLog implements EventLog {
   private closing: Promise<void> | null = null;
   private closed = false;
 
-  constructor({ file, clock = Date.now, rebalanceTimeoutMs = 30_000 }: SqliteEventLogOptions) {
-    this.file = new LogFile(file);
+  constructor({ file, clock = Date.now, rebalanceTimeoutMs = 30_000, onFailure }: SqliteEventLogOptions) {
+    this.file = new LogFile(file, onFailure);
     this.logId = this.file.logId;
     this.clock = clock;
     this.rebalanceTimeoutMs = rebalanceTimeoutMs;
@@ -160,6 +162,7 @@ export class SqliteEventLog implements EventLog {
     for (const { partitions, retentionMs } of this.file.allTopics()) {
       for (const partition of partitions) {
         while (!this.closed && this.file.dropOlder(partition, now - retentionMs)) await breathe();
+        await breathe();
       }
     }
   }

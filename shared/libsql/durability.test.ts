@@ -18,7 +18,9 @@ afterAll(() => {
 function disk() {
   const syncs: { succeed: () => void; fail: (error: Error) => void }[] = [];
   const sync = () => new Promise<void>((succeed, fail) => syncs.push({ succeed, fail }));
-  return { syncs, durability: new Durability(file, sync) };
+  const failures: Error[] = [];
+  const onFailure = (error: Error) => failures.push(error);
+  return { syncs, failures, durability: new Durability(file, { sync, onFailure }) };
 }
 
 const nextTurn = () => new Promise(setImmediate);
@@ -55,8 +57,9 @@ test('nothing to write needs no sync', async () => {
   expect(syncs).toEqual([]);
 });
 
-test('after a failed sync nothing is ever called durable again', async () => {
-  const { syncs, durability } = disk();
+test('after a failed sync nothing is ever called durable again, nothing more is written, and the process is told once', async () => {
+  const { syncs, failures, durability } = disk();
+  durability.assertSound();
   durability.committed();
   const first = durability.settled();
   syncs[0]?.fail(new Error('EIO'));
@@ -65,6 +68,8 @@ test('after a failed sync nothing is ever called durable again', async () => {
   await expect(durability.settled()).rejects.toThrow('EIO');
   expect(syncs).toHaveLength(1);
   expect(durability.isSettled).toBe(false);
+  expect(() => durability.assertSound()).toThrow('EIO');
+  expect(failures).toEqual([new Error('EIO')]);
   durability.close();
 });
 

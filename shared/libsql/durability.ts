@@ -2,6 +2,16 @@ import { closeSync, fdatasync, fsyncSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 
+export interface DurabilityOptions {
+  /**
+   * Called once, when an fsync has failed. What was committed since the last one may or may not be there after a power
+   * cut, so the process should end at once: the next start finds out what is there and goes on from it.
+   */
+  readonly onFailure?: ((error: Error) => void) | undefined;
+  /** For tests: in place of fdatasync. */
+  readonly sync?: (fd: number) => Promise<void>;
+}
+
 /**
  * Makes commits durable without stopping the process for it. A database opened by `openSqlite` writes a commit to its
  * write-ahead log and leaves the fsync to this class, which runs it on a thread, one at a time: all commits that come while
@@ -17,10 +27,19 @@ export class Durability {
   private running: Promise<void> | undefined;
   private failure: Error | undefined;
 
+  private readonly sync: (fd: number) => Promise<void>;
+
   constructor(
     private readonly file: string,
-    private readonly sync: (fd: number) => Promise<void> = promisify(fdatasync),
-  ) {}
+    private readonly options: DurabilityOptions = {},
+  ) {
+    this.sync = options.sync ?? promisify(fdatasync);
+  }
+
+  /** Call it before BEGIN: after a failed fsync nothing more is to be written, for nobody could be told of it. */
+  assertSound(): void {
+    if (this.failure !== undefined) throw this.failure;
+  }
 
   /** Call it right after a COMMIT that changed something. */
   committed(): void {
@@ -58,6 +77,7 @@ export class Durability {
       this.onDisk = upTo;
     } catch (error) {
       this.failure = error instanceof Error ? error : new Error(String(error));
+      this.options.onFailure?.(this.failure);
     } finally {
       this.running = undefined;
     }

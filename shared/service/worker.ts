@@ -10,8 +10,19 @@ export function createWorker(name: string, parts: readonly WorkerPart[]): Servic
       for (const part of parts) await part.start();
     },
     checks: async () => (await Promise.all(parts.map((part) => part.checks()))).flat(),
-    async stop() {
-      for (const part of [...parts].reverse()) await part.stop();
-    },
+    stop: () => inTurn([...parts].reverse().map((part) => () => part.stop())),
   };
+}
+
+/** Takes every step, whatever became of those before, and rejects with the first failure at the end: for stopping. */
+export async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }

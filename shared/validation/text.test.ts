@@ -9,12 +9,22 @@ test('text is trimmed, composed and counted in characters, 4-byte ones once', ()
   expect(name('🍎🍎🍎🍎🍎')).toHaveLength(10);
 });
 
-test.each(['', '   ', '\u200B', 'a\u200Bb', 'a\u0000b', 'a\nb', 'abcdef', '🍎🍎🍎🍎🍎🍎', '\uD800', 'a\u202Eb'])(
-  'name %j is refused',
-  (value) => {
-    expect(() => name(value)).toThrow(expect.objectContaining({ code: 'VALIDATION', field: 'name' }));
-  },
-);
+test.each([
+  '',
+  '   ',
+  '\u200B',
+  'a\u200Bb',
+  'a\u0000b',
+  'a\nb',
+  '\u3164',
+  '\u2800\u00AD',
+  'abcdef',
+  '🍎🍎🍎🍎🍎🍎',
+  '\uD800',
+  'a\u202Eb',
+])('name %j is refused', (value) => {
+  expect(() => name(value)).toThrow(expect.objectContaining({ code: 'VALIDATION', field: 'name' }));
+});
 
 test('multiline text keeps its line breaks and nothing else invisible', () => {
   const text = (value: string) => parseText(value, { field: 'text', max: 50, multiline: true, optional: true });

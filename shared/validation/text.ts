@@ -5,6 +5,9 @@ const FORBIDDEN = /[\p{Cc}\p{Cs}\u200B-\u200F\u202A-\u202E\u2060-\u2064\u2066-\u
 const FORBIDDEN_IN_LINES = /[\p{Cs}\u200B-\u200F\u202A-\u202E\u2060-\u2064\u2066-\u2069\uFEFF]|[^\P{Cc}\n\r\t]/u;
 const EMAIL = /^[^\s@,;:<>()[\]\\"]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$/i;
 
+// Letters that nobody sees: Hangul fillers, the blank Braille pattern, soft hyphens and the like.
+const UNSEEN = /[\p{Default_Ignorable_Code_Point}\u2800\s]/gu;
+
 /** Characters as people count them: code points, so that 4-byte ones count once. */
 const lengthOf = (text: string): number => [...text].length;
 
@@ -23,7 +26,8 @@ export interface TextRules {
  */
 export function parseText(value: string, { field, max, optional = false, multiline = false }: TextRules): string {
   const text = value.normalize('NFC').trim();
-  if (text === '' && !optional) throw new AppError('VALIDATION', `${field} must not be empty.`, { field });
+  if (text.replace(UNSEEN, '') === '' && !(optional && text === ''))
+    throw new AppError('VALIDATION', `${field} must not be empty.`, { field });
   if (lengthOf(text) > max) throw new AppError('VALIDATION', `${field} has at most ${max} characters.`, { field });
   if ((multiline ? FORBIDDEN_IN_LINES : FORBIDDEN).test(text)) {
     throw new AppError('VALIDATION', `${field} has control or invisible characters.`, { field });
