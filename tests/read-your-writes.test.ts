@@ -231,6 +231,18 @@ describe('while the read side stands still', () => {
     await shop.reaches(order?.id ?? '', 'AWAITING_PAYMENT');
   });
 
+  test('a committed mutation stays whole where a list is asked for what only the read side knows', async () => {
+    const { id: userId } = await shop.user();
+    const product = await shop.product();
+    release = shop.server.holdProjections();
+    const answer: GraphQLAnswer<{ createOrder: { order: Thing } }> = await shop.server.graphql(
+      'mutation ($input: CreateOrderInput!) { createOrder(input: $input) { order { id items { product { id } } } } }',
+      { input: { userId, items: [{ productId: product.id, quantity: 1 }] } },
+    );
+    expect(answer.data?.createOrder.order).toEqual({ id: expect.any(String), items: null });
+    expect(answer.errors?.map(({ extensions }) => extensions.code)).toEqual(['PROJECTION_PENDING']);
+  });
+
   test('a mutation that asks for nothing of the read side does not wait for it', async () => {
     const { id: userId } = await shop.user();
     const { id: productId } = await shop.product();

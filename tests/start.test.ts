@@ -248,18 +248,24 @@ describe('mistakes at the start', () => {
     expect(lines(process)).toEqual([expect.stringMatching(/^The data folder .*a-file.*data cannot be used.*DATA_DIR/)]);
   });
 
-  test('a host that is not this machine is told in one line', async () => {
-    // 192.0.2.0/24 is for documentation: nobody has it.
-    const process = start({ ...(await portSettings()), DATA_DIR: newFolder(), HOST: '192.0.2.1', LOG_LEVEL: 'warn' });
+  test('a host that others can reach is refused in one line', async () => {
+    const process = start({ ...(await portSettings()), DATA_DIR: newFolder(), HOST: '0.0.0.0', LOG_LEVEL: 'warn' });
     expect(await process.exit).toEqual({ code: 2, signal: null });
-    expect(lines(process)).toEqual([expect.stringContaining('Set HOST to an address of this machine')]);
+    expect(lines(process)).toEqual([expect.stringContaining('HOST: must be 127.0.0.1')]);
   });
 
   test('wrong settings are told all at once, a line each', async () => {
-    const wrong = { GATEWAY_PORT: 'four', REST_PORT: '70000', HOST: '127.0.0.1', LOG_LEVEL: 'loud', AUTH_MODE: 'none' };
+    const wrong = {
+      MYSQL_URL: 'mysql://localhost',
+      GATEWAY_PORT: 'four',
+      REST_PORT: '70000',
+      HOST: '127.0.0.1',
+      LOG_LEVEL: 'loud',
+      AUTH_MODE: 'none',
+    };
     const process = start({ ...wrong, DATA_DIR: newFolder() });
     expect(await process.exit).toEqual({ code: 2, signal: null });
     const named = lines(process).map((line) => line.split(':')[0]);
-    expect(named).toEqual(['GATEWAY_PORT', 'REST_PORT', 'AUTH_MODE', 'LOG_LEVEL']);
+    expect(named).toEqual(['GATEWAY_PORT', 'REST_PORT', 'AUTH_MODE', 'LOG_LEVEL', 'MYSQL_URL']);
   });
 });

@@ -4,10 +4,14 @@ import { z } from 'zod';
 const PORT = 'must be a port, 0 to 65535';
 const port = (fallback: number) => z.coerce.number(PORT).int(PORT).min(0, PORT).max(65_535, PORT).default(fallback);
 
+/** Whoever reaches a listener in demo mode is its administrator, so nobody else may. */
+const LOOPBACK = /^(localhost|::1|127(\.\d{1,3}){3})$/;
+const NOT_LOOPBACK = 'must be 127.0.0.1, ::1 or localhost: in demo mode whoever reaches it is the administrator';
+
 /** Every setting there is, by its environment variable. docs/configuration.md lists them; a test keeps the two in step. */
 const environment = z.object({
   DATA_DIR: z.string().min(1).default('.data'),
-  HOST: z.string().min(1).default('127.0.0.1'),
+  HOST: z.string().regex(LOOPBACK, NOT_LOOPBACK).default('127.0.0.1'),
   GATEWAY_PORT: port(4000),
   USER_PORT: port(4001),
   PRODUCT_PORT: port(4002),
@@ -45,13 +49,20 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
+/** Addresses of engines that are not supported yet. Ignored, they would let people believe that their data is there. */
+const SERVERS = ['MYSQL_URL', 'KAFKA_BROKERS', 'MONGO_URL'] as const;
+
 /** @throws ConfigError */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
   const parsed = environment.safeParse(given);
-  if (!parsed.success) {
-    throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('\n'));
-  }
+  const mistakes = [
+    ...(parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issue.message}`),
+    ...SERVERS.filter((name) => name in given).map(
+      (name) => `${name}: this version has embedded engines only; unset it`,
+    ),
+  ];
+  if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes.join('\n'));
   const e = parsed.data;
   return {
     dataDir: resolve(e.DATA_DIR),

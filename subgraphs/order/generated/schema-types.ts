@@ -71,7 +71,7 @@ export type Order = {
   readonly total: Scalars['Decimal']['output'];
   /** Whose order it is. */
   readonly userId: Scalars['ID']['output'];
-  /** What was ordered, at the prices of that moment. */
+  /** What was ordered, at the prices of that moment; null only where the read side is asked for it and cannot answer in time. */
   readonly items: ReadonlyArray<OrderItem>;
   /** The current payment attempt, if there was one. */
   readonly payment?: Maybe<OrderPayment>;

@@ -149,8 +149,8 @@ export type Order = {
   readonly userId: Scalars['ID']['output'];
   /** Whose order it is; null once that user is deleted. */
   readonly user?: Maybe<User>;
-  /** What was ordered, at the prices of that moment. */
-  readonly items: ReadonlyArray<OrderItem>;
+  /** What was ordered, at the prices of that moment; null only where the read side is asked for it and cannot answer in time. */
+  readonly items?: Maybe<ReadonlyArray<OrderItem>>;
   /** The current payment attempt, if there was one. */
   readonly payment?: Maybe<OrderPayment>;
   /** Why the order was canceled. */
@@ -830,7 +830,7 @@ export type OrderResolvers<ContextType = RequestContext, ParentType extends Reso
   total?: Resolver<ResolversTypes['Decimal'], ParentType, ContextType>;
   userId?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
   user?: Resolver<Maybe<ResolversTypes['User']>, ParentType, ContextType>;
-  items?: Resolver<ReadonlyArray<ResolversTypes['OrderItem']>, ParentType, ContextType>;
+  items?: Resolver<Maybe<ReadonlyArray<ResolversTypes['OrderItem']>>, ParentType, ContextType>;
   payment?: Resolver<Maybe<ResolversTypes['OrderPayment']>, ParentType, ContextType>;
   cancelReason?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
   history?: Resolver<ReadonlyArray<ResolversTypes['OrderHistoryEntry']>, ParentType, ContextType>;
