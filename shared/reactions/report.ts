@@ -2,7 +2,7 @@ import type { AnyEvent } from '../events/event.js';
 import type { StoredRecord } from '../event-log/port.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
-import { traceIdOf } from '../observability/trace.js';
+import { aboutEvent } from '../observability/trace.js';
 import type { Message } from './message.js';
 
 /** Tells, in log and metrics, what became of a consumer's messages; always after the commit. */
@@ -44,8 +44,7 @@ export class Report {
     this.log.error(line, 'record cannot be read; a copy went to the dead-letter topic');
   }
 
-  private about({ type, subject, sequence, id, traceparent }: AnyEvent) {
-    const traceId = traceIdOf(traceparent);
-    return { consumer: this.consumer, type, aggregateId: subject, version: sequence, eventId: id, traceId };
+  private about(event: AnyEvent) {
+    return aboutEvent(this.consumer, event);
   }
 }

@@ -11,6 +11,7 @@ import { deadLetterTopic, TOPICS, type Topic } from '../../shared/events/catalog
 import { fromRecord, InvalidEvent, type AnyEvent } from '../../shared/events/event.js';
 import type { Logger } from '../../shared/observability/logger.js';
 import type { Metrics } from '../../shared/observability/metrics.js';
+import { aboutEvent } from '../../shared/observability/trace.js';
 import type { Service } from '../../shared/service/service.js';
 import {
   checkDocuments,
@@ -111,16 +112,22 @@ export function createProjector({ eventLog, documents, log, metrics, now }: Proj
   ): Promise<readonly Dead[]> => {
     try {
       const puts: Put[] = [];
+      const events: AnyEvent[] = [];
       const dead: Dead[] = [];
       for (const record of records) {
         try {
-          puts.push(...consumer.documentsOf(fromRecord(record), record));
+          const event = fromRecord(record);
+          puts.push(...consumer.documentsOf(event, record));
+          events.push(event);
         } catch (error) {
           if (!(error instanceof InvalidEvent)) throw error;
           dead.push({ record, error, attempts: 1 });
         }
       }
       await store(puts);
+      if (log.isLevelEnabled('debug')) {
+        for (const event of events) log.debug(aboutEvent(consumer.group, event), 'event projected');
+      }
       return dead;
     } catch (error) {
       if (error instanceof EngineUnavailable || (!isHopeless(error) && attempt < MAX_ATTEMPTS)) throw error;
