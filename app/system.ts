@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { buildGateway } from '../gateway/app.js';
 import type { Config } from '../shared/config/config.js';
+import { SCALARS } from '../shared/graphql/scalars.js';
 import type { Logger } from '../shared/observability/logger.js';
 import type { Metrics } from '../shared/observability/metrics.js';
 import type { Service } from '../shared/service/service.js';
@@ -92,6 +93,7 @@ export async function startSystem({ config, engines, log, metrics, now, authenti
       metrics,
       now,
       authenticate,
+      scalars: SCALARS,
       supergraphSdl,
       subgraphs: Object.fromEntries(
         Object.entries({ ...urls, query: query.url }).map(([name, url]) => [name, { url: `${url}/graphql` }]),

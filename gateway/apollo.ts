@@ -33,7 +33,7 @@ export function makeApollo(federation: Federation, log: Logger, metrics: Metrics
     validationOptions: { maxErrors: MAX_VALIDATION_ERRORS },
     formatError: errors.formatError,
     plugins: [
-      ApolloServerPluginLandingPageLocalDefault({ embed: true, footer: false }),
+      ApolloServerPluginLandingPageLocalDefault({ embed: { runTelemetry: false }, footer: false }),
       introspection(federation),
       wholeAnswers,
       requestPlugin('gateway', metrics, errors.remember),

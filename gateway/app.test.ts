@@ -117,6 +117,106 @@ test.each([
   expect(errors?.[0]?.extensions).toEqual({ code: 'VALIDATION', ...(field !== undefined && { field }) });
 });
 
+test.each([
+  ['a literal', 'mutation { a: rename(name: "early") pay(input: { prices: ["1.00", "1.001"] }) }', {}, 'prices.1'],
+  ['a number', 'mutation { a: rename(name: "early") pay(input: { prices: 1.001 }) }', {}, 'prices'],
+  [
+    'a variable',
+    'mutation ($i: Payment!) { a: rename(name: "early") pay(input: $i) }',
+    { i: { prices: ['1.00', '1.001'] } },
+    'prices.1',
+  ],
+  [
+    'a default value',
+    'mutation ($p: Decimal! = "1.001") { a: rename(name: "early") pay(input: { prices: [$p] }) }',
+    {},
+    undefined,
+  ],
+  [
+    'an instant',
+    'mutation { a: rename(name: "early") pay(input: { prices: [], at: "2026-02-31T00:00:00Z" }) }',
+    {},
+    'at',
+  ],
+])('%s that a scalar refuses is refused before anything runs', async (_name, query, variables, field) => {
+  const expected = { code: 'VALIDATION', ...(field !== undefined && { field }) };
+  const { status, data, errors } = await ask(query, variables);
+  expect([status, data ?? null, errors?.[0]?.extensions]).toEqual([400, null, expected]);
+  const received = receive(graph.client(), query, variables);
+  await until(() => received.ended !== 'no', 'the refusal');
+  expect(received.results[0]?.errors).toEqual(errors);
+  expect((await ask('{ renamed }')).data?.['renamed']).not.toContain('early');
+});
+
+test.each([
+  ['a literal', 'subscription { paid(price: "1.001") }', {}],
+  ['a variable', 'subscription ($price: Decimal!) { paid(price: $price) }', { price: '1.001' }],
+])('%s that a scalar refuses opens no subscription', async (_name, query, variables) => {
+  const received = receive(graph.client(), query, variables);
+  await until(() => received.ended !== 'no', 'the refusal');
+  const message = expect.stringMatching(/^An amount is /);
+  const error = { message, extensions: { code: 'VALIDATION', field: 'price' } };
+  expect(received).toMatchObject({ results: [], ended: { errors: [error] } });
+});
+
+test('what a scalar takes reaches the subgraphs as it was written, and answers pass unchanged', async () => {
+  const query = 'query ($p: Decimal!, $at: DateTime) { paid(price: $p, at: $at) other: paid(price: 2.5) }';
+  const { data } = await ask(query, { p: '1.10', at: '2026-01-31T12:00:00+02:00' });
+  expect(data).toEqual({ paid: '1.10', other: '2.50' });
+  expect((await ask('mutation { pay(input: { prices: ["1.10", 2] }) }')).data).toEqual({ pay: '3.10' });
+  const received = receive(graph.client(), 'subscription ($p: Decimal!) { paid(price: $p) }', { p: 7 });
+  await until(() => received.ended !== 'no', 'the answer');
+  expect(received).toMatchObject({ results: [{ data: { paid: '7.00' } }], ended: 'complete' });
+});
+
+test('a field that its input does not have is named once, as a literal and as a variable', async () => {
+  const extensions = { code: 'VALIDATION', field: 'foo' };
+  const literal = await ask('mutation { pay(input: { prices: [], foo: 1 }) }');
+  expect(literal.errors?.[0]?.extensions).toEqual(extensions);
+  const variable = await ask('mutation ($input: Payment!) { pay(input: $input) }', { input: { prices: [], foo: 1 } });
+  expect(variable.errors?.[0]?.extensions).toEqual(extensions);
+});
+
+const nested = (levels: number): string => `${'['.repeat(levels)}${']'.repeat(levels)}`;
+/** As text: JSON.stringify would overflow. */
+const withVariables = (variables: string): string => `{"query":"{ who }","variables":${variables}}`;
+
+test.each([
+  ['20,000', `{"a":${nested(20_000)}}`],
+  ['33', `{"a":${nested(32)}}`],
+  ['40', `${'{"a":'.repeat(40)}1${'}'.repeat(40)}`],
+])('variables of %s levels are refused, over HTTP and WebSocket', async (_name, variables) => {
+  const answer = await post(withVariables(variables));
+  const error = { message: expect.stringContaining('levels deep'), ...refused };
+  expect([answer.status, answer.errors]).toEqual([400, [error]]);
+  const { WebSocket } = await import('ws');
+  const socket = new WebSocket(`${graph.gateway.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+  const messages: { readonly type: string; readonly payload?: unknown }[] = [];
+  socket.on('message', (data: Buffer) => {
+    const message = JSON.parse(data.toString()) as (typeof messages)[number];
+    messages.push(message);
+    if (message.type !== 'connection_ack') return;
+    socket.send(`{"type":"subscribe","id":"1","payload":${withVariables(variables)}}`);
+  });
+  socket.on('open', () => socket.send('{"type":"connection_init"}'));
+  await until(() => messages.length === 2, 'the refusal');
+  expect(messages[1]).toMatchObject({ type: 'error', payload: [error] });
+  socket.close();
+});
+
+test('variables of 32 levels are within the limit; in an address they are measured too', async () => {
+  const { errors } = await post(withVariables(`{"b":${nested(31)}}`));
+  expect(errors).toBeUndefined();
+  const address = (variables: string) =>
+    `${graph.gateway.url}/graphql?query=%7Bwho%7D&variables=${encodeURIComponent(variables)}`;
+  const headers = { 'apollo-require-preflight': '1' };
+  for (const variables of [`{"a":${nested(500)}}`, '{"a":']) {
+    const response = await fetch(address(variables), { headers });
+    expect([response.status, await response.json()]).toEqual([400, { errors: [expect.objectContaining(refused)] }]);
+  }
+  expect((await fetch(address('{"a":1}'), { headers })).status).toBe(200);
+});
+
 test('a body of 2 MB is refused with 413 before it is read', async () => {
   const { status, errors } = await post({ query: '{ who }', variables: { x: 'x'.repeat(2_000_000) } });
   expect(status).toBe(413);
@@ -241,6 +341,24 @@ test('Apollo Sandbox is served to browsers at /graphql, and / leads there', asyn
   expect(response.url).toBe(`${graph.gateway.url}/graphql`);
   expect(response.headers.get('content-type')).toContain('text/html');
   expect(await response.text()).toContain('embeddable-sandbox');
+});
+
+test('Apollo Sandbox sends no statistics', async () => {
+  const response = await fetch(`${graph.gateway.url}/graphql`, { headers: { accept: 'text/html' } });
+  expect(await response.text()).toMatch(/"?runTelemetry"?:\s*false/);
+});
+
+test.each(['PUT', 'DELETE', 'PATCH', 'OPTIONS'])('%s /graphql is 405 and names what is allowed', async (method) => {
+  const headers = { 'content-type': 'text/plain' };
+  const response = await fetch(`${graph.gateway.url}/graphql`, { method, headers, body: 'x' });
+  expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, POST']);
+  expect(await response.json()).toEqual({ errors: [expect.objectContaining(refused)] });
+});
+
+test('a malformed address is refused as everything else is', async () => {
+  const response = await fetch(`${graph.gateway.url}/%ff`);
+  expect(response.status).toBe(400);
+  expect(await response.json()).toEqual({ errors: [expect.objectContaining(refused)] });
 });
 
 test('GraphiQL loads nothing from another host', async () => {

@@ -1,12 +1,12 @@
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { GraphQLError, OperationTypeNode } from 'graphql';
+import { GraphQLError, OperationTypeNode, type GraphQLScalarType } from 'graphql';
 import type { Config } from '../shared/config/config.js';
 import { AppError, type ErrorCode } from '../shared/errors/errors.js';
 import { errorBody } from '../shared/graphql/errors.js';
 import { createRequestContext, REQUEST_ID_HEADER, requestIdOf } from '../shared/graphql/request.js';
 import { registerHealth } from '../shared/http/health.js';
-import { close, createHttpApp, listen } from '../shared/http/http.js';
+import { close, createHttpApp, listen, refuseOtherMethods } from '../shared/http/http.js';
 import type { Logger } from '../shared/observability/logger.js';
 import type { Metrics } from '../shared/observability/metrics.js';
 import type { Check, Service } from '../shared/service/service.js';
@@ -17,7 +17,7 @@ import { Documents } from './documents.js';
 import { makeFederation } from './federation.js';
 import { registerGraphiql } from './graphiql.js';
 import { IdentityTokens } from './identity-tokens.js';
-import { LIMITS } from './limits.js';
+import { LIMITS, variablesOverLimit } from './limits.js';
 import { Origins } from './origins.js';
 import { SubscriptionExecutor } from './subscriptions/execute.js';
 import { SubscriptionPlanner } from './subscriptions/plan.js';
@@ -43,6 +43,8 @@ export interface GatewayDeps {
   /** Addresses by subgraph; they win over those in the supergraph. */
   readonly subgraphs: Readonly<Record<string, SubgraphAddress>>;
   readonly authenticate: Authenticate;
+  /** How custom scalars are read, by name. Others are passed on as they are, for the subgraphs to refuse. */
+  readonly scalars?: Readonly<Record<string, GraphQLScalarType>>;
   /** Web pages that may call the gateway, besides its own and Apollo Sandbox: `https://shop.example`. */
   readonly allowedOrigins?: readonly string[];
   /** Subscriptions of which only the newest event counts, so that slow clients may skip some; `stockChanged` when absent. */
@@ -69,7 +71,7 @@ export function buildGateway(deps: GatewayDeps): Gateway {
   const documents = new Documents();
   const origins = new Origins(config.host, deps.allowedOrigins);
 
-  const federation = makeFederation(deps.supergraphSdl, log, (name, declared) => {
+  const federation = makeFederation(deps.supergraphSdl, deps.scalars ?? {}, log, (name, declared) => {
     const address = addresses.get(name) ?? { url: declared ?? '' };
     addresses.set(name, address);
     const source = new SubgraphDataSource(name, address.url, tokens);
@@ -126,6 +128,7 @@ export function buildGateway(deps: GatewayDeps): Gateway {
           context: (request) => admit(request, deps, documents),
         }),
       });
+      refuseOtherMethods(app, PATH, ['GET', 'POST']);
       const planner = new SubscriptionPlanner(federation, new Set(deps.latestValueFields ?? ['stockChanged']));
       sockets = new ClientSockets(app.server, {
         path: PATH,
@@ -163,7 +166,10 @@ async function admit(
   { authenticate, log }: GatewayDeps,
   documents: Documents,
 ): Promise<GatewayContext> {
-  const { query, operationName } = ((request.method === 'GET' ? request.query : request.body) ?? {}) as Asked;
+  const { query, operationName, variables } = ((request.method === 'GET' ? request.query : request.body) ??
+    {}) as Asked;
+  const tooDeep = variablesOverLimit(request.method === 'GET' ? parsed(variables) : variables);
+  if (tooDeep !== undefined) throw withStatus(400, 'VALIDATION', tooDeep.message);
   if (typeof query === 'string' && query !== '') {
     const name = typeof operationName === 'string' ? operationName : undefined;
     const { operation } = parseOr400(documents, query, name);
@@ -182,6 +188,17 @@ async function admit(
 interface Asked {
   readonly query?: unknown;
   readonly operationName?: unknown;
+  readonly variables?: unknown;
+}
+
+/** Variables as they stand in an address. What is no JSON is left for Apollo Server to refuse. */
+function parsed(variables: unknown): unknown {
+  if (typeof variables !== 'string') return undefined;
+  try {
+    return JSON.parse(variables);
+  } catch {
+    return undefined;
+  }
 }
 
 const STATUS: Partial<Record<ErrorCode, number>> = {

@@ -5,7 +5,13 @@
 import { ApolloGateway, executeQueryPlan, type GraphQLDataSource } from '@apollo/gateway';
 import { operationFromDocument, type Schema } from '@apollo/federation-internals';
 import type { QueryPlan, QueryPlanner } from '@apollo/query-planner';
-import type { DocumentNode, ExecutionResult, GraphQLSchema } from 'graphql';
+import {
+  isScalarType,
+  type DocumentNode,
+  type ExecutionResult,
+  type GraphQLScalarType,
+  type GraphQLSchema,
+} from 'graphql';
 import type { Logger } from '../shared/observability/logger.js';
 import type { GatewayContext } from './context.js';
 
@@ -34,9 +40,13 @@ export interface Federation {
   ): Promise<ExecutionResult>;
 }
 
-/** @param makeSource makes the data source of a subgraph, given the address in the supergraph. */
+/**
+ * @param scalars how custom scalars are read: what one of them refuses is refused before anything is executed
+ * @param makeSource makes the data source of a subgraph, given the address in the supergraph
+ */
 export function makeFederation(
   supergraphSdl: string,
+  scalars: Readonly<Record<string, GraphQLScalarType>>,
   log: Logger,
   makeSource: (name: string, url: string | undefined) => GraphQLDataSource,
 ): Federation {
@@ -50,6 +60,7 @@ export function makeFederation(
     __exposeQueryPlanExperimental: false,
     buildService: ({ name, url }) => (sources[name] ??= makeSource(name, url)),
   });
+  gateway.onSchemaLoadOrUpdate(({ apiSchema }) => readScalars(apiSchema, scalars));
   const privates = gateway as unknown as Privates;
   return {
     gateway,
@@ -79,4 +90,12 @@ export function makeFederation(
       );
     },
   };
+}
+
+/** Input only: answers are not serialized here, they pass as the subgraphs wrote them. */
+function readScalars(schema: GraphQLSchema, scalars: Readonly<Record<string, GraphQLScalarType>>): void {
+  for (const [name, { parseValue, parseLiteral }] of Object.entries(scalars)) {
+    const type = schema.getType(name);
+    if (isScalarType(type)) Object.assign(type, { parseValue, parseLiteral });
+  }
 }

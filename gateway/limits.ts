@@ -14,6 +14,8 @@ export const LIMITS = {
   rootFields: 20,
   /** All fields, fragments unfolded; a full introspection query has 230. */
   fields: 1_000,
+  /** Lists and objects in the variables, one in another, the variables themselves included. */
+  variablesDepth: 32,
 } as const;
 
 interface Size {
@@ -94,6 +96,21 @@ export function overLimit(document: DocumentNode): GraphQLError | undefined {
   }
   return undefined;
 }
+
+/**
+ * The refusal of variables that are nested too deep, or undefined. Level by level: whatever goes down by recursion, as
+ * JSON.stringify does on the way to a subgraph, is what they would overflow.
+ */
+export function variablesOverLimit(variables: unknown): GraphQLError | undefined {
+  let level = [variables].filter(isNested);
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > LIMITS.variablesDepth) return refusal(`has variables over ${LIMITS.variablesDepth} levels deep`);
+    level = level.flatMap((value) => Object.values(value).filter(isNested));
+  }
+  return undefined;
+}
+
+const isNested = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
 const refusal = (what: string): GraphQLError =>
   new GraphQLError(`The operation ${what}.`, { extensions: { code: 'VALIDATION' } });

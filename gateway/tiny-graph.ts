@@ -5,6 +5,7 @@ import { composeSupergraph } from '../ops/compose.mjs';
 import { readConfig } from '../shared/config/config.js';
 import { AppError } from '../shared/errors/errors.js';
 import type { RequestContext } from '../shared/graphql/context.js';
+import { SCALARS } from '../shared/graphql/scalars.js';
 import { createGraphqlService, type GraphqlService } from '../shared/graphql/server.js';
 import { ANONYMOUS, type Identity } from '../shared/identity/identity.js';
 import { silentLogger } from '../shared/observability/logger.js';
@@ -25,13 +26,17 @@ const QUERY_SDL = `
   input PriceInput { items: [ItemInput!]! }
   input ItemInput { size: Size, count: Int! }
   type Node { next: Node, name: String }
+  scalar Decimal
+  scalar DateTime
   type Query {
     order(id: ID!): Order, who: String, fail(how: String!): String, price(input: PriceInput!): Int, node: Node
+    paid(price: Decimal!, at: DateTime): Decimal
   }
   type Subscription {
     orderChanged(orderId: ID!, after: String): OrderChanged!
     stock(id: ID!): Int
     plain(upTo: Int!): Int!
+    paid(price: Decimal!): Decimal!
     refused: Int
     silent: Int
     quiet(after: String): OrderChanged!
@@ -43,8 +48,11 @@ const USER_SDL = `
   ${LINK}
   type Order @key(fields: "id version") { id: ID!, version: Int!, total: Int @external, buyer(upper: Boolean): Buyer, label: String @requires(fields: "total"), grade: Int! }
   type Buyer { name: String!, seenBy: String }
-  type Query { whoIsUser: String, requestId: String, traceparent: String }
-  type Mutation { rename(name: String!): String!, crash: String }
+  type Query { whoIsUser: String, requestId: String, traceparent: String, renamed: [String!]! }
+  input Payment { prices: [Decimal!]!, at: DateTime }
+  scalar Decimal
+  scalar DateTime
+  type Mutation { rename(name: String!): String!, pay(input: Payment!): Decimal, crash: String }
 `;
 
 export interface FeedEvent {
@@ -118,6 +126,7 @@ function queryResolvers(feed: Feed) {
       order: (_: unknown, { id }: { id: string }) => ({ id, version: 3, total: 30 }),
       who: (_: unknown, __: unknown, context: RequestContext) => nameOf(context),
       price: () => 1,
+      paid: (_: unknown, { price }: { price: number }) => price,
       node: () => ({ name: 'n' }),
       fail: (_: unknown, { how }: { how: string }) => {
         throw failures[how]?.() ?? new AppError('NOT_FOUND', how);
@@ -139,6 +148,12 @@ function queryResolvers(feed: Feed) {
           for (let i = 1; i <= upTo; i++) yield await Promise.resolve(i);
         },
         resolve: (value: number) => value,
+      },
+      paid: {
+        subscribe: async function* (_: unknown, { price }: { price: number }) {
+          yield await Promise.resolve(price);
+        },
+        resolve: (price: number) => price,
       },
       silent: { subscribe: () => feed.follow('1000000', '') },
       quiet: { subscribe: () => feed.follow('1000000', '') },
@@ -162,14 +177,23 @@ function queryResolvers(feed: Feed) {
   };
 }
 
+/** What `rename` was called with. */
+const renamed: string[] = [];
+
 const userResolvers = {
   Query: {
     whoIsUser: (_: unknown, __: unknown, context: RequestContext) => nameOf(context),
+    renamed: () => renamed,
     requestId: (_: unknown, __: unknown, { requestId }: RequestContext) => requestId,
     traceparent: (_: unknown, __: unknown, { traceparent }: RequestContext) => traceparent,
   },
   Mutation: {
-    rename: (_: unknown, { name }: { name: string }) => name.toUpperCase(),
+    rename: (_: unknown, { name }: { name: string }) => {
+      renamed.push(name);
+      return name.toUpperCase();
+    },
+    pay: (_: unknown, { input }: { input: { prices: number[] } }) =>
+      input.prices.reduce((sum, price) => sum + price, 0),
     crash: () => {
       throw new Error('secret internals at /srv/app.js:1');
     },
@@ -249,6 +273,7 @@ export async function startTinyGraph(options: Partial<GatewayDeps> = {}): Promis
     ]),
     subgraphs: { query: { url: urlOf('query') }, user: { url: urlOf('user') } },
     authenticate: authenticateTest,
+    scalars: SCALARS,
     latestValueFields: ['stock'],
     ...options,
   });

@@ -351,6 +351,20 @@ test.each(['1.001', '-1.00', '10000000.01', 'NaN', '99999999999999999999', 'null
   },
 );
 
+test.each<[string, string, Input]>([
+  ['a literal', '{ name: "Lamp", price: "1.001", stock: 1 }', {}],
+  ['a variable', '{ name: "Lamp", price: $price, stock: 1 }', { price: '1.001' }],
+])('a price in %s after a mutation that could be done', async (_, product, variables) => {
+  const user = () => `createUser(input: { name: "Ana Souza", email: "${uniqueEmail()}" }) { user { id } }`;
+  const declared = Object.keys(variables).length === 0 ? '' : '($price: Decimal!)';
+  const query = `mutation ${declared} {
+    a: ${user()} b: createProduct(input: ${product}) { product { id } } c: ${user()}
+  }`;
+  await expectNoEffect(shop.server, async () => {
+    expect(await shop.refusal(query, variables)).toEqual({ code: 'VALIDATION', field: 'price' });
+  });
+});
+
 test.each([...NO_AMOUNTS, 0, '0', '0.00', '-0.00'])('an amount of money of %j', async (amount) => {
   await expectNoEffect(shop.server, async () => {
     const refused = { code: 'VALIDATION', field: 'amount' };

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { beforeAll, expect, test } from '@jest/globals';
 import { getOperationAST, Kind, OperationTypeNode, parse, specifiedRules, validate } from 'graphql';
+import { SCALARS } from '../../shared/graphql/scalars.js';
 import { silentLogger } from '../../shared/observability/logger.js';
 import { makeFederation, type Federation } from '../federation.js';
 import { overLimit } from '../limits.js';
@@ -10,7 +11,7 @@ import { OPERATIONS } from './operations.js';
 let federation: Federation;
 beforeAll(async () => {
   const sdl = await readFile('supergraph.graphql', 'utf8');
-  federation = makeFederation(sdl, silentLogger(), () => ({ process: () => Promise.resolve({}) }));
+  federation = makeFederation(sdl, SCALARS, silentLogger(), () => ({ process: () => Promise.resolve({}) }));
   await federation.gateway.load();
 });
 

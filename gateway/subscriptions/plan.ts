@@ -159,6 +159,7 @@ const withCode = (error: GraphQLError, code: string): GraphQLError =>
     nodes: error.nodes ?? null,
     source: error.source ?? null,
     positions: error.positions ?? null,
+    originalError: error.originalError ?? null,
     extensions: { code },
   });
 

@@ -22,7 +22,7 @@ import type { Identity } from '../../shared/identity/identity.js';
 import type { Logger } from '../../shared/observability/logger.js';
 import type { Authenticate, GatewayContext } from '../context.js';
 import type { Documents } from '../documents.js';
-import { LIMITS } from '../limits.js';
+import { LIMITS, variablesOverLimit } from '../limits.js';
 import type { PreparedSubscription, SubscriptionExecutor } from './execute.js';
 import { StreamFailed } from './stream.js';
 import type { Upstream } from './upstream.js';
@@ -149,6 +149,8 @@ export class ClientSockets {
       if (Object.keys(subscriptions).length > options.operationsPerSocket) {
         throw new AppError('RATE_LIMITED', `A socket carries ${options.operationsPerSocket} operations at a time.`);
       }
+      const tooDeep = variablesOverLimit(variables);
+      if (tooDeep !== undefined) return [tooDeep];
       const { document, operation } = documents.parse(query, operationName);
       const subscription =
         operation.operation === OperationTypeNode.SUBSCRIPTION

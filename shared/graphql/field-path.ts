@@ -85,7 +85,9 @@ function pathInVariable({ message, originalError }: GraphQLError): string[] {
 }
 
 /** A field or argument that is missing, or unknown in a variable, is named in the message only. */
-function missingName({ message, originalError }: GraphQLError): string[] {
+function missingName({ message, originalError, nodes }: GraphQLError): string[] {
+  // An unknown field in a literal is the node itself, and the path ends with it already.
+  if (nodes?.[0]?.kind === Kind.OBJECT_FIELD) return [];
   const name =
     /Field "(?:\w+\.)?(\w+)" of required type "[^"]*" was not provided\.$/.exec(message)?.[1] ??
     / argument "(\w+)" of type "[^"]*" is required, but it was not provided\.$/.exec(message)?.[1] ??

@@ -101,6 +101,8 @@ describe('errors', () => {
   test.each<[string, string, unknown, string | undefined]>([
     ['syntax', '{', undefined, undefined],
     ['unknown field', '{ nothing }', undefined, undefined],
+    ['unknown field of a literal', 'mutation { make(input: { foo: 1, price: 1, items: [] }) { id } }', {}, 'foo'],
+    ['unknown field of a variable', make, { input: { foo: 1, price: 1, items: [] } }, 'foo'],
     ['missing argument', '{ thing { id } }', undefined, 'id'],
     ['fraction in a variable', make, { input: { price: 1, items: [{ quantity: 1.5 }] } }, 'items.0.quantity'],
     ['NaN in a variable', make, { input: { price: 1, items: [item, { quantity: 'NaN' }] } }, 'items.1.quantity'],

@@ -1,4 +1,4 @@
-import { fastify, type FastifyInstance } from 'fastify';
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { AppError, type ErrorCode } from '../errors/errors.js';
 import { newId } from '../ids/ids.js';
 import type { Logger } from '../observability/logger.js';
@@ -24,30 +24,76 @@ export interface HttpAppOptions {
   readonly bodyLimit?: number;
   /** The body of an error that no route answered itself: bad JSON, too large, unknown path, a thrown error. */
   readonly errorBody: (code: ErrorCode, message: string, status: number) => unknown;
+  /** Media type of these bodies; `application/json` when absent. */
+  readonly errorType?: string;
 }
 
-/** Fastify with what every listener of ours shares. No request log: services log what they do, not that they were called. */
-export function createHttpApp({ log, bodyLimit, errorBody }: HttpAppOptions): FastifyInstance {
-  const app = fastify({ logger: false, ...(bodyLimit !== undefined && { bodyLimit }), forceCloseConnections: 'idle' });
+/**
+ * Fastify with what every listener of ours shares: requests that come after `close` are UNAVAILABLE. No request log:
+ * services log what they do, not that they were called.
+ */
+export function createHttpApp({
+  log,
+  bodyLimit,
+  errorBody,
+  errorType = 'application/json',
+}: HttpAppOptions): FastifyInstance {
+  const answer = (reply: FastifyReply, status: number, code: ErrorCode, message: string) =>
+    reply
+      .code(status)
+      .type(errorType)
+      .send(errorBody(code, message, status));
+  const nothingHere = ({ method, url }: { readonly method: string; readonly url: string }) =>
+    `There is no ${method} ${url.split('?')[0]} here.`;
+  const app = fastify({
+    logger: false,
+    ...(bodyLimit !== undefined && { bodyLimit }),
+    forceCloseConnections: 'idle',
+    // The hook below answers in our own words.
+    return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => {
+      // A name longer than any that we give names nothing.
+      if (error.code === 'FST_ERR_MAX_PARAM_LENGTH') void answer(reply, 404, 'NOT_FOUND', nothingHere(request));
+      else void answer(reply, 400, 'VALIDATION', error.message);
+    },
+  });
+  let stopping = false;
+  app.addHook('preClose', (done) => {
+    stopping = true;
+    done();
+  });
+  app.addHook('onRequest', (_request, reply, done) => {
+    if (!stopping) return done();
+    void reply.header('connection', 'close');
+    return done(new AppError('UNAVAILABLE', 'This process is stopping; try again.'));
+  });
   // JSON only: a body of plain text is what a foreign web page may send without asking.
   app.removeContentTypeParser('text/plain');
-  app.setNotFoundHandler((request, reply) =>
-    reply
-      .code(404)
-      .send(errorBody('NOT_FOUND', `There is no ${request.method} ${request.url.split('?')[0]} here.`, 404)),
-  );
+  app.setNotFoundHandler((request, reply) => answer(reply, 404, 'NOT_FOUND', nothingHere(request)));
   app.setErrorHandler((error: Error & { readonly statusCode?: number }, _request, reply) => {
     const status = error.statusCode ?? 500;
-    if (status < 500) return reply.code(status).send(errorBody('VALIDATION', error.message, status));
+    if (status < 500) return answer(reply, status, 'VALIDATION', error.message);
     if (error instanceof AppError && error.code !== 'INTERNAL') {
-      return reply.code(503).send(errorBody(error.code, error.message, 503));
+      return answer(reply, 503, error.code, error.message);
     }
     const requestId = newId();
     log.error({ err: error, requestId }, 'unexpected error');
     const message = `Something went wrong on our side. Name request ${requestId} when you report it.`;
-    return reply.code(500).send(errorBody('INTERNAL', message, 500));
+    return answer(reply, 500, 'INTERNAL', message);
   });
   return app;
+}
+
+/** Answers 405 with an Allow header to what is neither HEAD nor one of these methods, whatever its body. */
+export function refuseOtherMethods(app: FastifyInstance, url: string, allowed: readonly string[]): void {
+  const refuse = (request: FastifyRequest, reply: FastifyReply): never => {
+    void reply.header('allow', allowed.join(', '));
+    const message = `${request.method} is not served here, only ${allowed.join(' and ')}.`;
+    throw Object.assign(new Error(message), { statusCode: 405 });
+  };
+  // Fastify itself serves HEAD beside every GET.
+  const method = app.supportedMethods.filter((one) => one !== 'HEAD' && !allowed.includes(one));
+  app.route({ method, url, onRequest: refuse, handler: refuse });
 }
 
 /**

@@ -7,6 +7,8 @@ import type { Service } from '../../shared/service/service.js';
 import { createRest, type RestService } from './rest.js';
 import { account, happened, openTestbed, PAST, transaction, watched, type Testbed } from './testbed.js';
 
+const PROBLEM = 'application/problem+json; charset=utf-8';
+
 let bed: Testbed;
 let rest: RestService;
 let projector: Service;
@@ -77,6 +79,7 @@ test('the ETag is the version: who has it gets 304, until the balance changes', 
 test.each([
   ['an unknown id', `/balances/${newId()}`],
   ['an id that no account can have', '/balances/%00'],
+  ['an id longer than any', `/balances/${'x'.repeat(101)}`],
   ['an unknown path', '/nothing'],
 ])('%s is 404 with problem details', async (_, path) => {
   const response = await get(path);
@@ -90,6 +93,25 @@ test.each([
     code: 'NOT_FOUND',
   });
 });
+
+test.each(['/balances/%ff', '/accounts/%', '/nothing/%ff'])('%s is 400 with problem details', async (path) => {
+  const response = await get(path);
+  expect([response.status, response.headers.get('content-type')]).toEqual([400, PROBLEM]);
+  expect(await response.json()).toMatchObject({ title: 'Bad Request', status: 400, code: 'VALIDATION' });
+});
+
+test.each(['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])(
+  '%s of a balance is 405 with problem details',
+  async (method) => {
+    for (const path of ['/balances', '/accounts']) {
+      const response = await fetch(`${rest.url}${path}/${eva.id}`, { method, body: '{"balance":1}' });
+      expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+      expect(response.headers.get('content-type')).toBe(PROBLEM);
+      expect(await response.json()).toMatchObject({ title: 'Method Not Allowed', status: 405, code: 'VALIDATION' });
+    }
+    expect((await fetch(`${rest.url}/balances/${eva.id}`, { method: 'HEAD' })).status).toBe(200);
+  },
+);
 
 test.each(['/livez', '/readyz', '/healthz'])('%s says that it is well', async (path) => {
   const response = await get(path);

@@ -3,11 +3,12 @@ import type { FastifyInstance } from 'fastify';
 import type { DocumentStore } from '../../shared/document-store/port.js';
 import type { ErrorCode } from '../../shared/errors/errors.js';
 import { registerHealth } from '../../shared/http/health.js';
-import { close, createHttpApp, listen } from '../../shared/http/http.js';
+import { close, createHttpApp, listen, refuseOtherMethods } from '../../shared/http/http.js';
 import { formatAmount } from '../../shared/money/money.js';
 import type { QueryDeps, Service } from '../../shared/service/service.js';
 import { checkDocuments, type AccountDoc } from './views.js';
 
+const PROBLEM = 'application/problem+json';
 const PATHS = ['/balances/:id', '/accounts/:id'];
 
 export interface RestService extends Service {
@@ -23,17 +24,16 @@ export interface RestService extends Service {
 export function createRest(deps: Pick<QueryDeps, 'config' | 'documents' | 'log' | 'metrics'>): RestService {
   const { config, documents, metrics } = deps;
   const log = deps.log.child({ service: 'rest' });
-  const app = createHttpApp({ log, errorBody: problem });
+  const app = createHttpApp({ log, errorBody: problem, errorType: PROBLEM });
   let serving = false;
   let url = '';
   const checks = async () => [{ name: 'listener', ok: serving }, await checkDocuments(documents)];
 
-  app.addHook('onSend', async (request, reply) => {
-    const isOurs = request.is404 || PATHS.includes(request.routeOptions.url ?? '');
-    if (isOurs && reply.statusCode >= 400) void reply.type('application/problem+json');
-  });
   registerHealth(app, { name: 'rest', checks, metrics });
-  for (const path of PATHS) serveBalance(app, path, documents);
+  for (const path of PATHS) {
+    serveBalance(app, path, documents);
+    refuseOtherMethods(app, path, ['GET', 'HEAD']);
+  }
 
   return {
     name: 'rest',
@@ -66,7 +66,12 @@ function serveBalance(app: FastifyInstance, path: string, documents: DocumentSto
     const id = request.params.id.toLowerCase();
     // NUL is in no id, and no store would look for it.
     const found = id.includes('\0') ? null : await documents.get<AccountDoc>('accounts', id);
-    if (found === null) return reply.code(404).send(problem('NOT_FOUND', `There is no account ${id}.`, 404));
+    if (found === null) {
+      return reply
+        .code(404)
+        .type(PROBLEM)
+        .send(problem('NOT_FOUND', `There is no account ${id}.`, 404));
+    }
     const etag = `"${found.version}"`;
     void reply.header('etag', etag).header('cache-control', 'no-cache');
     if (isKnown(etag, request.headers['if-none-match'])) return reply.code(304).send();
