@@ -117,6 +117,19 @@ test('users are found by the beginnings of words, without accents, and paged by 
   expect(found.nodes.map(({ name }) => name)).toEqual([`Ágata ${mark}`]);
 });
 
+test('users are found by how people type letters that are no accented ones', async () => {
+  const mark = `x${newId().replaceAll('-', '')}`;
+  const names = { Straße: 'strasse', Łódź: 'lodz', Øre: 'ore', Æsir: 'aesir', Đà: 'da' };
+  for (const name of Object.keys(names)) await shop.user({ name: `${name} ${mark}` });
+  await until(async () => (await list({ filter: { search: mark } })).totalCount === 5);
+  for (const [name, typed] of Object.entries(names)) {
+    for (const search of [name, typed, typed.toUpperCase()]) {
+      const { nodes } = await list({ filter: { search: `${search} ${mark}` } });
+      expect(nodes.map((node) => node.name)).toEqual([`${name} ${mark}`]);
+    }
+  }
+});
+
 test('a user with an open order stays until it is finished', async () => {
   const { id } = await shop.user();
   const product = await shop.product();
@@ -178,6 +191,11 @@ test('repeats with one idempotency key create one user, also at once', async () 
   expect(await shop.run('createUser', input)).toEqual(answers[0]);
   expect(await shop.refused('createUser', { ...input, name: 'Eva' })).toEqual({
     code: 'CONFLICT',
+    field: 'idempotencyKey',
+  });
+  expect(await shop.run('createUser', { ...input, role: null })).toEqual(answers[0]);
+  expect(await shop.refused('createUser', { ...input, idempotencyKey: '  ' })).toEqual({
+    code: 'VALIDATION',
     field: 'idempotencyKey',
   });
   await until(async () => (await list({ filter: { search: input.email.split('@')[0] } })).totalCount === 1);

@@ -200,6 +200,25 @@ test('accounts are for users that exist', async () => {
   });
 });
 
+test('the account of a deleted user takes no more money, and administrators may empty it', async () => {
+  const eva = await shop.user();
+  const [from, evas] = [await shop.account(ana, '10.00'), await shop.account(eva.id)];
+  await shop.run('deleteUser', { id: eva.id });
+  const deposit = { accountId: evas, amount: '0.01' };
+  const into = { fromAccountId: from, toAccountId: evas, amount: '0.01' };
+  // Until balance has heard of it, money may still arrive: that is what administrators move on.
+  await until(async () => (await shop.refused('deposit', deposit)) !== undefined);
+  expect(await shop.refused('deposit', deposit)).toEqual({ code: 'CONFLICT', field: 'accountId' });
+  expect(await shop.refused('transfer', into, userIdentity(ana))).toEqual({ code: 'CONFLICT', field: 'toAccountId' });
+
+  const sql = 'SELECT balance FROM accounts WHERE id = ?';
+  const rows = await shop.server.databases.get('tributary_balance')?.read<{ balance: number }>(sql, [evas]);
+  const left = ((rows?.[0]?.balance ?? NaN) / 100).toFixed(2);
+  if (left !== '0.00') await transfer(evas, from, left);
+  await shop.balanceReaches(evas, '0.00');
+  await shop.ledgerIsBalanced();
+});
+
 test('people move their own money only, and only administrators bring money in', async () => {
   const eva = await shop.user();
   const [anas, evas] = [await shop.account(ana, '10.00'), await shop.account(eva.id, '10.00')];

@@ -63,12 +63,12 @@ test('the same key with another input is CONFLICT and changes nothing', async ()
   expect(await effects()).toBe(1);
 });
 
-test('the order of fields and absent ones do not make another input; nulls, types and the order of lists do', () => {
+test('the order of fields and absent or null ones do not make another input; values, types and the order of lists do', () => {
   const hash = hashOfInput({ a: 1, b: { c: [1, 2], d: 'x' }, idempotencyKey: 'k' });
-  expect(hashOfInput({ idempotencyKey: 'other', b: { d: 'x', c: [1, 2], e: undefined }, a: 1, f: undefined })).toBe(
-    hash,
-  );
-  const others = [{ a: '1' }, { a: null }, { b: { c: [2, 1], d: 'x' } }, { b: null }, { z: null }];
+  const absent = { b: { d: 'x', c: [1, 2], e: undefined }, a: 1, f: undefined };
+  expect(hashOfInput({ idempotencyKey: 'other', ...absent })).toBe(hash);
+  expect(hashOfInput({ g: null, a: 1, b: { g: null, c: [1, 2], d: 'x' } })).toBe(hash);
+  const others = [{ a: '1' }, { a: null }, { b: { c: [2, 1], d: 'x' } }, { b: { c: [1, 2, null], d: 'x' } }, { z: '' }];
   for (const other of others) expect(hashOfInput({ a: 1, b: { c: [1, 2], d: 'x' }, ...other })).not.toBe(hash);
 });
 
@@ -102,7 +102,7 @@ test('keys are compared character by character', async () => {
   expect(await effects()).toBe(keys.length);
 });
 
-test.each(['', 'x'.repeat(256), 'a\nb', 'a\0b', '\ud83d'])(
+test.each(['', '  ', '\u00a0\u200b', 'x'.repeat(256), 'a\nb', 'a\0b', '\ud83d'])(
   'a key that cannot be kept is VALIDATION: %j',
   async (key) => {
     expect(await failure(create({ idempotencyKey: key }))).toMatchObject({

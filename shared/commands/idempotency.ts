@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Transaction } from '../database/port.js';
 import { AppError, validationError } from '../errors/errors.js';
+import { isBlank } from '../validation/text.js';
 
 /** How long the answer to a key is kept, in milliseconds: seven days. */
 export const KEY_TTL_MS = 7 * 86_400_000;
@@ -14,23 +15,30 @@ const FORBIDDEN = /[\p{Cc}\p{Cs}]/u;
 
 /**
  * The key as the client sent it, or null where there is none. Compared byte by byte: not trimmed, not normalised.
- * @throws AppError VALIDATION, field `idempotencyKey`, unless it has 1 to 255 characters, none of them control characters.
+ * @throws AppError VALIDATION, field `idempotencyKey`, unless it has 1 to 255 characters, one at least to be seen and no
+ * control characters.
  */
 export function parseIdempotencyKey(key: string | null | undefined): string | null {
   if (key === null || key === undefined) return null;
   const length = Array.from(key).length;
-  if (length < 1 || length > MAX_CHARACTERS) {
-    throw validationError(FIELD, `An idempotency key has 1 to ${MAX_CHARACTERS} characters.`);
+  if (isBlank(key)) throw validationError(FIELD, 'An idempotency key must not be blank; leave it out instead.');
+  if (length > MAX_CHARACTERS) {
+    throw validationError(FIELD, `An idempotency key has at most ${MAX_CHARACTERS} characters.`);
   }
   if (FORBIDDEN.test(key)) throw validationError(FIELD, 'An idempotency key has no control characters.');
   return key;
 }
 
-/** SHA-256 of an input without its key: the same for the same values, whatever the order of the fields. */
+/**
+ * SHA-256 of an input without its key: the same for the same values, whatever the order of the fields. A field that is
+ * null is left out: many clients send null for what they do not mean to send.
+ */
 export function hashOfInput(input: object): string {
   const json = JSON.stringify({ ...input, [FIELD]: undefined }, (_, value: unknown) => {
     if (typeof value === 'bigint') return String(value);
-    return isPlain(value) ? Object.fromEntries(Object.entries(value).sort(byName)) : value;
+    if (!isPlain(value)) return value;
+    const given = Object.entries(value).filter(([, field]) => field !== null);
+    return Object.fromEntries(given.sort(byName));
   });
   return createHash('sha256').update(json).digest('hex');
 }

@@ -40,6 +40,10 @@ export async function saveNewer<S extends { readonly id: string; readonly versio
   for (const state of states) {
     if (state.version > (newest.get(state.id)?.version ?? 0)) newest.set(state.id, state);
   }
+  // First what is missing: that cannot be locked, and two processes that both miss it would overwrite each other. In id
+  // order, like the locks, so that they cannot wait for each other in a circle.
+  const rows = [...newest.values()].sort((a, b) => (a.id < b.id ? -1 : 1)).map(toRow);
+  if ((await tx.insertNew(table, ['id'], rows)) === rows.length) return;
   for (const { id, version } of await tx.lock<{ id: string; version: number }>(table, 'id', [...newest.keys()])) {
     if (version >= (newest.get(id)?.version ?? 0)) newest.delete(id);
   }

@@ -65,3 +65,16 @@ test.each([NaN, 0, -1, 1.5, 11, Infinity])('quantity %p is refused', (value) => 
 test('names are searched by lower-case words without accents', () => {
   expect(searchWords('João  da Silva-Conceição 15')).toEqual(['joao', 'da', 'silva', 'conceicao', '15']);
 });
+
+test.each([
+  ['Straße STRAẞE', ['strasse']],
+  ['Łódź łódź', ['lodz']],
+  ['Øre øre Ǿre', ['ore']],
+  ['Æsir æsir', ['aesir']],
+  ['Đà', ['da']],
+  ['Œuvre', ['oeuvre']],
+  ['Þórður Ðað', ['thordur', 'dad']],
+  ['ISPARTA İsparta Isparta ısparta', ['isparta']],
+])('letters that are no accented ones are found as people type them: %s', (text, words) => {
+  expect(searchWords(text)).toEqual(words);
+});

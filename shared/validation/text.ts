@@ -8,6 +8,9 @@ const EMAIL = /^[^\s@,;:<>()[\]\\"]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])
 // Letters that nobody sees: Hangul fillers, the blank Braille pattern, soft hyphens and the like.
 const UNSEEN = /[\p{Default_Ignorable_Code_Point}\u2800\s]/gu;
 
+/** Whether nobody sees anything of the text. */
+export const isBlank = (text: string): boolean => text.replace(UNSEEN, '') === '';
+
 /** Characters as people count them: code points, so that 4-byte ones count once. */
 const lengthOf = (text: string): number => [...text].length;
 
@@ -26,7 +29,7 @@ export interface TextRules {
  */
 export function parseText(value: string, { field, max, optional = false, multiline = false }: TextRules): string {
   const text = value.normalize('NFC').trim();
-  if (text.replace(UNSEEN, '') === '' && !(optional && text === ''))
+  if (isBlank(text) && !(optional && text === ''))
     throw new AppError('VALIDATION', `${field} must not be empty.`, { field });
   if (lengthOf(text) > max) throw new AppError('VALIDATION', `${field} has at most ${max} characters.`, { field });
   if ((multiline ? FORBIDDEN_IN_LINES : FORBIDDEN).test(text)) {
@@ -57,8 +60,26 @@ export function parseInteger(value: number, { field, min, max }: { field: string
   return value;
 }
 
-/** Lower-cased words without accents: what names are searched by. `searchWords('João Silva')` is `['joao', 'silva']`. */
+// Letters that Unicode takes for letters of their own, not for one with an accent, and how people type them.
+const TYPED_AS: ReadonlyMap<string, string> = new Map([
+  ['ß', 'ss'],
+  ['ł', 'l'],
+  ['ø', 'o'],
+  ['æ', 'ae'],
+  ['œ', 'oe'],
+  ['đ', 'd'],
+  ['ð', 'd'],
+  ['þ', 'th'],
+  ['ı', 'i'],
+]);
+const OWN_LETTERS = new RegExp(`[${[...TYPED_AS.keys()].join('')}]`, 'gu');
+
+/**
+ * Lower-cased words without accents: what names are searched by. `searchWords('João Weiß')` is `['joao', 'weiss']`.
+ * What is stored with a name is made of these: after a change here the views must be built anew.
+ */
 export function searchWords(text: string): string[] {
-  const plain = text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
+  const lower = text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
+  const plain = lower.replace(OWN_LETTERS, (letter) => TYPED_AS.get(letter) ?? letter);
   return [...new Set(plain.split(/[^\p{L}\p{N}]+/u).filter((word) => word !== ''))];
 }

@@ -27,6 +27,21 @@ beforeAll(async () => {
 });
 afterAll(() => balance.dispose());
 
+const userDeleted = (id: string) => {
+  const { user } = userCreated(id).data;
+  const gone = { ...user, version: 2, name: '', email: '', deleted: true };
+  return { type: 'user.deleted', subject: id, sequence: 2, data: { user: gone } } as const;
+};
+
+/** The user is deleted, and balance has heard of it. */
+async function remove(id: string): Promise<void> {
+  await balance.publish(userDeleted(id));
+  await until(async () => {
+    const sql = 'SELECT deleted FROM users WHERE id = ?';
+    return (await balance.database.read<{ deleted: number }>(sql, [id]))[0]?.deleted === 1;
+  });
+}
+
 const userCreated = (id: string) => {
   const at = Date.now();
   const user = {
@@ -201,6 +216,50 @@ describe('money', () => {
   });
 });
 
+describe('the account of a deleted user', () => {
+  test('takes no more money, and gives what it has to whom an administrator sends it', async () => {
+    const [gina, eva] = [newId(), await newAccount(EVA, '5.00')];
+    await balance.publish(userCreated(gina));
+    const account = await newAccount(gina);
+    const deposit = { accountId: account, amount: '3.00', idempotencyKey: newId() };
+    const first = await balance.ok(DEPOSIT, { input: deposit });
+    await remove(gina);
+
+    const before = await everything();
+    expect(await balance.refusal(DEPOSIT, { input: { accountId: account, amount: '1.00' } })).toEqual({
+      code: 'CONFLICT',
+      field: 'accountId',
+    });
+    const into = { fromAccountId: eva, toAccountId: account, amount: '1.00' };
+    for (const identity of [userIdentity(EVA), undefined]) {
+      expect(await balance.refusal(TRANSFER, { input: into }, identity)).toEqual({
+        code: 'CONFLICT',
+        field: 'toAccountId',
+      });
+    }
+    // A repeat is no new deposit: it is told how the first one ended.
+    expect(await balance.ok(DEPOSIT, { input: deposit })).toEqual(first);
+    expect(await everything()).toEqual(before);
+
+    await balance.ok(TRANSFER, { input: { fromAccountId: account, toAccountId: eva, amount: '3.00' } });
+    expect([await balanceOf(account), await balanceOf(eva)]).toEqual([0, 800]);
+    expect(await sumOfBalances()).toBe(0);
+  });
+
+  test('gets back what its canceled order has paid', async () => {
+    const [hugo, id] = [newId(), newId()];
+    await balance.publish(userCreated(hugo));
+    const accountId = await newAccount(hugo, '10.00');
+    await balance.publish(request({ id, total: 1_000, userId: hugo, method: 'WALLET', accountId }));
+    await until(() => typesOf(id).includes('payment.completed'));
+    await remove(hugo);
+    await balance.publish(cancel(id));
+    await until(() => typesOf(id).includes('payment.refunded'));
+    expect(await balanceOf(accountId)).toBe(1_000);
+    expect(await sumOfBalances()).toBe(0);
+  });
+});
+
 describe('bad input is refused with code and field, and changes nothing', () => {
   const unknown = '0190a000-0000-7000-8000-00000000dead';
   let eva: string;
@@ -225,6 +284,7 @@ describe('bad input is refused with code and field, and changes nothing', () => 
     ['an unknown user', { userId: unknown }, 'NOT_FOUND', 'userId'],
     ['a malformed user id', { userId: 'me' }, 'VALIDATION', 'userId'],
     ['an empty idempotency key', { idempotencyKey: '' }, 'VALIDATION', 'idempotencyKey'],
+    ['a blank idempotency key', { idempotencyKey: '  ' }, 'VALIDATION', 'idempotencyKey'],
   ])('createAccount: %s', async (_, input, code, field) => {
     const before = await everything();
     expect(await balance.refusal(CREATE, { input })).toEqual({ code, field });

@@ -54,6 +54,7 @@ export function balanceCommands({ commands, database, store, now }: BalanceComma
           const treasury = accounts.get(TREASURY_ID);
           if (account === undefined) throw notFound('account', accountId, 'accountId');
           if (treasury === undefined) throw new Error('There is no treasury.');
+          await store.requireLivingOwner(tx, account, 'accountId');
           const moved = move(treasury, account, { kind: 'DEPOSIT', amount, transactionId, at: now() });
           await store.saveMovements(tx, [moved]);
           await store.publish(tx, moved.events, context.traceparent);
@@ -86,6 +87,7 @@ export function balanceCommands({ commands, database, store, now }: BalanceComma
           if (from === undefined) throw notFound('account', fromAccountId, 'fromAccountId');
           requireAccess(context.identity, from.userId);
           if (to === undefined) throw notFound('account', toAccountId, 'toAccountId');
+          await store.requireLivingOwner(tx, to, 'toAccountId');
           const moved = move(from, to, { kind: 'TRANSFER', amount, transactionId, at: now() });
           await store.saveMovements(tx, [moved]);
           await store.publish(tx, moved.events, context.traceparent);

@@ -162,4 +162,16 @@ export class BalanceStore {
     );
     return rows[0]?.deleted === 0;
   }
+
+  /**
+   * Money that comes to people goes to people that exist. What is given back goes back all the same: it must not vanish.
+   * @throws AppError CONFLICT if the account's user is known to be deleted.
+   */
+  async requireLivingOwner(tx: Transaction, { userId }: AccountState, field: string): Promise<void> {
+    if (userId === null) return;
+    const [owner] = await tx.query<UserRow>('SELECT id, deleted FROM users WHERE id = ?', [userId]);
+    if (owner?.deleted === 1) {
+      throw new AppError('CONFLICT', 'The user of this account was deleted; it takes no more money.', { field });
+    }
+  }
 }

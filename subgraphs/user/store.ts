@@ -43,6 +43,8 @@ export interface Obligation {
   readonly open: boolean;
 }
 
+const obligationRow = ({ userId, ...rest }: Obligation) => ({ ...rest, user_id: userId });
+
 export class UserStore {
   constructor(private readonly outbox: Outbox) {}
 
@@ -72,8 +74,7 @@ export class UserStore {
     if (state === null) throw new Error('a change of no user');
     if (events.length === 0) return state;
     await this.requireFreeEmail(tx, state);
-    if (before === null) await this.insert(tx, state);
-    else await tx.upsert('users', ['id'], [toRow(state)]);
+    await this.write(tx, before, state);
     await this.outbox.append(tx, events, traceparent);
     return state;
   }
@@ -88,12 +89,14 @@ export class UserStore {
     if (taken.length > 0) throw new AppError('CONFLICT', 'Another user has this e-mail address.', { field: 'email' });
   }
 
-  /** Not an upsert: on MySQL that would overwrite the user who was faster with the same address. */
-  private async insert(tx: Transaction, user: UserState): Promise<void> {
+  /** No upsert of a new user: on MySQL that would overwrite the one who was faster with the same address. */
+  private async write(tx: Transaction, before: UserState | null, user: UserState): Promise<void> {
     try {
-      await tx.insert('users', [toRow(user)]);
+      if (before === null) await tx.insert('users', [toRow(user)]);
+      else await tx.upsert('users', ['id'], [toRow(user)]);
     } catch (error) {
-      await this.requireFreeEmail(tx, user);
+      // Only then may the transaction still be asked: after a deadlock, for one, it is gone.
+      if (error instanceof AppError && error.code === 'CONFLICT') await this.requireFreeEmail(tx, user);
       throw error;
     }
   }
@@ -113,7 +116,10 @@ export class UserStore {
     for (const one of obligations) {
       if (one.version > (newest.get(one.subject)?.version ?? 0)) newest.set(one.subject, one);
     }
-    if (newest.size === 0) return;
+    // First what is missing, as in `saveNewer`. It also locks what is there (on MySQL by its ON DUPLICATE KEY UPDATE): the
+    // versions read next are the last ones.
+    const rows = [...newest.values()].sort((a, b) => (a.subject < b.subject ? -1 : 1)).map(obligationRow);
+    if ((await tx.insertNew('obligations', ['kind', 'subject'], rows)) === rows.length) return;
     const known = await tx.query<{ subject: string; version: number }>(
       `SELECT subject, version FROM obligations WHERE kind = ? AND subject IN (${placeholders(newest.size)})`,
       [kind, ...newest.keys()],
@@ -121,11 +127,6 @@ export class UserStore {
     for (const { subject, version } of known) {
       if ((newest.get(subject)?.version ?? 0) <= version) newest.delete(subject);
     }
-    if (newest.size === 0) return;
-    await tx.upsert(
-      'obligations',
-      ['kind', 'subject'],
-      [...newest.values()].map(({ userId, ...rest }) => ({ ...rest, user_id: userId })),
-    );
+    await tx.upsert('obligations', ['kind', 'subject'], [...newest.values()].map(obligationRow));
   }
 }
