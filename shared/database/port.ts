@@ -21,7 +21,7 @@ export interface Transaction {
   upsert(table: string, key: readonly string[], rows: readonly Readonly<Record<string, SqlValue>>[]): Promise<void>;
   /**
    * INSERT, leaving rows whose key (or another unique value) exists untouched; answers how many were new. Waits for a
-   * concurrent twin to commit or roll back.
+   * concurrent twin to commit or roll back, and holds every row it met, new or not, until the end of the transaction.
    */
   insertNew(
     table: string,
