@@ -8,7 +8,7 @@ import { fromRecord } from '../../shared/events/event.js';
 import type { OrderState } from '../../shared/events/states.js';
 import { newId } from '../../shared/ids/ids.js';
 import { until } from '../../tests/until.js';
-import { parseCursor } from './cursor.js';
+import { isDue, parseCursor, type Cursor } from './cursor.js';
 import { isOpen } from './lists.js';
 import {
   moved,
@@ -21,7 +21,7 @@ import {
   type Subscriber,
   type Told,
 } from './subscriber-tools.js';
-import { ADMIN, as, order } from './testbed.js';
+import { ADMIN, as, order, PAST } from './testbed.js';
 import { TIMELINE_GROUP, watermark } from './views.js';
 
 const FIELDS = '{ kind cursor order { id version } }';
@@ -63,14 +63,14 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-const ORDERS = 3;
+const ORDERS = 4;
 type Step =
   | { readonly do: 'move' | 'touch' | 'close' | 'evict'; readonly order: number }
   | { readonly do: 'repeat'; readonly order: number; readonly back: number }
   | { readonly do: 'views' | 'timeline'; readonly open: boolean }
   | { readonly do: 'subscribe'; readonly order: number | null }
   | { readonly do: 'leave'; readonly connection: number }
-  | { readonly do: 'resume'; readonly connection: number; readonly message: number }
+  | { readonly do: 'resume'; readonly connection: number; readonly message: number; readonly patient: boolean }
   | { readonly do: 'wait'; readonly turns: number };
 
 const some = fc.nat(ORDERS - 1);
@@ -83,11 +83,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 3,
     arbitrary: fc.record({ do: fc.constantFrom('views' as const, 'timeline' as const), open: fc.boolean() }),
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('subscribe' as const), order: fc.option(some) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('subscribe' as const), order: fc.option(some, { freq: 1 }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('leave' as const), connection: fc.nat(9) }) },
   {
-    weight: 4,
-    arbitrary: fc.record({ do: fc.constant('resume' as const), connection: fc.nat(9), message: fc.nat(20) }),
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('resume' as const),
+      connection: fc.nat(9),
+      message: fc.oneof(fc.nat(2), fc.nat(20)),
+      patient: fc.boolean(),
+    }),
   },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('wait' as const), turns: fc.integer({ min: 1, max: 12 }) }) },
 );
@@ -96,6 +101,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 interface Connection {
   readonly order: number | null;
   readonly after: string | null;
+  /** Whom it goes on from, behind how many messages of the whole chain. */
+  readonly from: { readonly connection: Connection; readonly length: number } | null;
   subscriber?: Subscriber;
   left: boolean;
 }
@@ -107,13 +114,15 @@ test('whatever the race, every connection is told exactly what its cursors promi
       for (const one of steps) await run.take(one);
       await run.finish();
     }),
-    { numRuns: 60 },
+    { numRuns: 100 },
   );
 }, 120_000);
 
 class Run {
   private readonly userId = newId();
-  private readonly orders = Array.from({ length: ORDERS }, () => order({ userId: this.userId }));
+  private readonly orders: OrderState[] = Array.from({ length: ORDERS }, (_, i) =>
+    order({ userId: this.userId, createdAt: PAST + (i % 3) }),
+  );
   private readonly published = this.orders.map((one) => [one]);
   private readonly connections: Connection[] = [];
   private readonly begun: Promise<void>[] = [];
@@ -149,17 +158,12 @@ class Run {
         else side.gates[one.do].shut();
         return;
       case 'subscribe':
-        this.subscribe({ order: one.order, after: null, left: false });
+        this.subscribe({ order: one.order, after: null, from: null, left: false });
         return;
       case 'leave':
         return this.leave(this.connections[one.connection]);
-      case 'resume': {
-        const from = this.connections[one.connection];
-        const messages = from?.subscriber?.messages ?? [];
-        const after = messages[one.message % messages.length]?.cursor;
-        if (from !== undefined && after !== undefined) this.subscribe({ order: from.order, after, left: false });
-        return;
-      }
+      case 'resume':
+        return this.resume(one.connection, one.message, one.patient);
       case 'wait':
         for (let i = 0; i < one.turns; i++) await breathe();
     }
@@ -169,7 +173,7 @@ class Run {
   async finish(): Promise<void> {
     side.gates.views.open();
     side.gates.timeline.open();
-    this.subscribe({ order: null, after: null, left: false });
+    this.subscribe({ order: null, after: null, from: null, left: false });
     await Promise.all(this.begun);
     // A last change of each order: behind it nothing old may follow.
     for (const index of this.orders.keys()) this.change(index, (state) => moved(state, 'PROCESSING'));
@@ -228,6 +232,24 @@ class Run {
     );
   }
 
+  private async resume(from: number, message: number, patient: boolean): Promise<void> {
+    const connection = this.connections[from % this.connections.length];
+    if (connection === undefined) return;
+    const { after, left } = connection;
+    // Who has not got everything to begin with is sent something; the others may wait for ever.
+    if (patient && !left && (after === null || positionOf(after).due !== null)) {
+      side.gates.views.open();
+      side.gates.timeline.open();
+      await until(() => (connection.subscriber?.messages.length ?? 0) > 0);
+    }
+    const messages = connection.subscriber?.messages ?? [];
+    const index = message % messages.length;
+    const cursor = messages[index]?.cursor;
+    if (cursor === undefined) return;
+    const length = chainOf(connection).length - messages.length + index + 1;
+    this.subscribe({ order: connection.order, after: cursor, from: { connection, length }, left: false });
+  }
+
   private async leave(connection: Connection | undefined): Promise<void> {
     if (connection?.subscriber === undefined) return;
     connection.left = true;
@@ -239,52 +261,89 @@ class Run {
     const mine = (logged.get(this.userId) ?? []).filter(
       (one) => connection.order === null || one.order.id === this.at(connection.order).id,
     );
-    const start = connection.after === null ? null : parseCursor(connection.after, 'orders', 12);
-    const fresh = start === null || start.partial;
-    if (!connection.left && fresh) await until(() => told.messages.length > 0);
-    const from = fresh ? told.messages.find(({ kind }) => kind === 'SNAPSHOT') : undefined;
-    const positions = from === undefined ? start?.next : parseCursor(from.cursor, 'orders', 12).next;
-    if (positions === undefined) {
-      expect(told.messages).toEqual([]);
-      return;
-    }
-    const isBelow = ({ partition, offset }: Logged, next: readonly number[]) => offset < (next[partition] ?? 0);
-
-    const newest = new Map(mine.filter((one) => isBelow(one, positions)).map((one) => [one.order.id, one.order]));
-    const snapshots = fresh
-      ? [...newest.values()].filter((state) => connection.order !== null || isOpen(state)).map(named)
-      : [];
-    const due = mine.filter(
-      (one) => !isBelow(one, positions) && one.order.history.at(-1)?.version === one.order.version,
+    const start = connection.after === null ? null : positionOf(connection.after);
+    const due = start === null ? 'all' : start.due;
+    const isOwed = (state: OrderState) => due === 'all' || (due !== null && isDue(due, [state.createdAt, state.id]));
+    // Every order changed last, so that of each its last version comes, in one way or the other.
+    const ends = new Set(
+      mine.map(({ order: { id } }) => named(this.orders.find((one) => one.id === id) as OrderState)),
     );
     if (!connection.left) {
-      await until(() => told.messages.length >= snapshots.length + due.length, {
+      await until(() => told.messages.filter((message) => ends.has(nameOf(message))).length >= ends.size, {
         timeoutMs: 10_000,
-        message: () => `${due.length} changes after ${snapshots.length} snapshots; there is ${told.story.join(', ')}`,
+        message: () => `${[...ends].join(', ')}; there is ${told.messages.map(nameOf).join(', ')}`,
       });
     }
     const { messages } = told;
-    const before = messages.slice(0, snapshots.length);
-    const after = messages.slice(snapshots.length);
-    expect(after.every(({ kind }) => kind === 'CHANGE')).toBe(true);
-    const seen = before.map(nameOf).sort();
-    if (connection.left) expect(snapshots).toEqual(expect.arrayContaining(seen));
-    else expect(seen).toEqual(snapshots.sort());
-
-    // Every cursor stands behind exactly what was told until then.
-    const toldNames = after.map(nameOf);
-    for (const [index, { cursor }] of after.entries()) {
-      const { next, partial } = parseCursor(cursor, 'orders', 12);
-      expect(partial).toBe(false);
-      const promised = due.filter((one) => isBelow(one, next)).map(({ order: state }) => named(state));
-      expect(toldNames.slice(0, index + 1).sort()).toEqual(promised.sort());
+    const snapshots = messages.filter(({ kind }) => kind === 'SNAPSHOT');
+    // The moment of the snapshots.
+    const moment = snapshots[0] === undefined ? null : positionOf(snapshots[0].cursor).next;
+    const from = due === 'all' ? moment : start?.next;
+    if (from == null) {
+      expect(messages).toEqual([]);
+      return;
     }
-    if (!connection.left) expect([...toldNames].sort()).toEqual(due.map(({ order: state }) => named(state)).sort());
+    const newest = new Map(mine.filter((one) => isBelow(one, moment ?? [])).map((one) => [one.order.id, one.order]));
+    const seen = [...newest.values()].filter((state) => isOwed(state) && (connection.order !== null || isOpen(state)));
+    const seenIds = new Set(seen.map(({ id }) => id));
+    if (connection.left) expect(seen.map(named)).toEqual(expect.arrayContaining(snapshots.map(nameOf)));
+    else expect(snapshots.map(nameOf).sort()).toEqual(seen.map(named).sort());
+
+    // Whoever left before the first snapshot does not say which orders it was to see in one, and which not.
+    const isClear = (state: OrderState) => moment !== null || !connection.left || !isOwed(state);
+    const changes = mine.filter(
+      (one) =>
+        isClear(one.order) &&
+        !isBelow(one, from) &&
+        !(seenIds.has(one.order.id) && isBelow(one, moment ?? [])) &&
+        one.order.history.at(-1)?.version === one.order.version,
+    );
+    const namesOf = (some: readonly Told[]) =>
+      some
+        .filter(
+          ({ kind, order: one }) =>
+            kind === 'CHANGE' && isClear(this.orders.find(({ id }) => id === one?.id) as OrderState),
+        )
+        .map(nameOf)
+        .sort();
+    // Every cursor stands behind exactly what was told until then.
+    for (const [index, { cursor }] of messages.entries()) {
+      const promised = changes
+        .filter((one) => isBelow(one, positionOf(cursor).next))
+        .map(({ order: one }) => named(one));
+      expect(namesOf(messages.slice(0, index + 1))).toEqual(promised.sort());
+    }
+    if (!connection.left) expect(namesOf(messages)).toEqual(changes.map(({ order: one }) => named(one)).sort());
+    this.checkChain(connection);
+  }
+
+  /** All that was told until here, over all resumptions: no order twice, and nothing left out behind the first of it. */
+  private checkChain(connection: Connection): void {
+    const chain = chainOf(connection);
     for (const { id } of this.orders) {
-      const versions = messages.flatMap(({ order: state }) => (state?.id === id ? [state.version] : []));
+      const own = chain.filter(({ order: one }) => one?.id === id);
+      const versions = own.map(({ order: one }) => one?.version ?? 0);
       expect(versions).toEqual([...new Set(versions)].sort((a, b) => a - b));
+      for (const [index, { kind }] of own.entries()) {
+        if (index === 0 || kind !== 'CHANGE') continue;
+        const [before = 0, now = 0] = versions.slice(index - 1);
+        const between = (logged.get(this.userId) ?? []).filter(
+          ({ order: one }) =>
+            one.id === id && one.version > before && one.version < now && one.history.at(-1)?.version === one.version,
+        );
+        expect(between).toEqual([]);
+      }
     }
   }
+}
+
+const positionOf = (cursor: string): Cursor => parseCursor(cursor, 'orders', 12);
+const isBelow = ({ partition, offset }: Logged, next: readonly number[]): boolean => offset < (next[partition] ?? 0);
+
+/** What a client was told that resumed again and again. */
+function chainOf({ from, subscriber }: Connection): readonly Told[] {
+  const own = subscriber?.messages ?? [];
+  return from === null ? own : [...chainOf(from.connection).slice(0, from.length), ...own];
 }
 
 const named = ({ id, version }: { readonly id: string; readonly version: number }): string => `${id} ${version}`;

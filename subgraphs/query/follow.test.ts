@@ -2,11 +2,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { FindOptions } from '../../shared/document-store/port.js';
 import { EngineUnavailable } from '../../shared/errors/errors.js';
 import type { OrderState } from '../../shared/events/states.js';
 import { newId } from '../../shared/ids/ids.js';
 import { until } from '../../tests/until.js';
-import { formatCursor, parseCursor } from './cursor.js';
+import { byPlace, formatCursor, parseCursor } from './cursor.js';
 import {
   Gate,
   LARGE,
@@ -21,7 +22,7 @@ import {
   type SubscribedOptions,
   type Subscriber,
 } from './subscriber-tools.js';
-import { ADMIN, order } from './testbed.js';
+import { ADMIN, order, PAST } from './testbed.js';
 import { TIMELINE } from './views.js';
 
 const FIELDS = '{ kind cursor order { id version } }';
@@ -330,27 +331,6 @@ describe('when a resumption cannot be kept a GAP says so, and fresh snapshots fo
     expect(await side.gaps()).toEqual({ other_log: 1 });
   });
 
-  test('a cursor between several snapshots leads to all of them again', async () => {
-    await open();
-    const userId = newId();
-    const orders = [await created({ userId }), await created({ userId }), await created({ userId })];
-    const told = (await subscriberOfUser(userId)).flow();
-    await until(() => told.messages.length === 3);
-    await told.leave();
-    const ids = new Set(orders.map(({ id }) => id));
-    for (const { cursor } of told.messages.slice(0, 2)) {
-      const again = (await subscriberOfUser(userId, cursor)).flow();
-      await until(() => again.messages.length === 3);
-      expect(again.story).toEqual(['SNAPSHOT 1', 'SNAPSHOT 1', 'SNAPSHOT 1']);
-      expect(new Set(again.messages.map(({ order: one }) => one?.id))).toEqual(ids);
-    }
-    const whole = (await subscriberOfUser(userId, told.cursor)).flow();
-    const [first] = orders as [OrderState];
-    await advance(first);
-    await whole.tells('CHANGE 2');
-    expect(await side.gaps()).toEqual({});
-  });
-
   test('a subscriber of all orders that is too slow is told, and goes on live', async () => {
     await open({ limits: { ...LARGE, waiting: 2 } });
     const all = await side.subscribe(ADMIN, `subscription { orderStatusChanged ${FIELDS} }`);
@@ -547,5 +527,191 @@ describe('resuming', () => {
     const of = (id: string) =>
       again.messages.filter(({ order: told }) => told?.id === id).map(({ order: told }) => told?.version);
     expect([of(one.id), of(two.id), of(three.id)]).toEqual([[2, 3, 4], [2, 3], [1]]);
+  });
+});
+
+describe('resuming between the snapshots of several orders', () => {
+  const N = 6;
+
+  /** A user's open orders, newest first, two of them always of one moment. */
+  async function ordersOf(userId: string): Promise<OrderState[]> {
+    const made = Array.from({ length: N }, (_, i) => order({ userId, createdAt: PAST - Math.floor(i / 2) }));
+    made.sort((a, b) => byPlace([a.createdAt, a.id], [b.createdAt, b.id]));
+    await side.publish(...made.map(orderEvent));
+    return made;
+  }
+
+  /** Takes so many messages and leaves. */
+  async function taking(count: number, userId: string, after: string | null = null): Promise<Subscriber> {
+    const told = await subscriberOfUser(userId, after);
+    for (let i = 0; i < count; i++) await told.take();
+    await told.leave();
+    return told;
+  }
+
+  async function cancel(from: OrderState): Promise<OrderState> {
+    const state = moved(from, 'CANCELED');
+    await side.publish(orderEvent(state));
+    return state;
+  }
+
+  const namesOf = (...told: readonly Subscriber[]): string[] =>
+    told.flatMap(({ messages }) => messages.map(({ kind, order: one }) => `${kind} ${one?.id} ${one?.version}`));
+  const snapshotsOf = (orders: readonly OrderState[]) => orders.map(({ id, version }) => `SNAPSHOT ${id} ${version}`);
+  const changeOf = ({ id, version }: OrderState) => `CHANGE ${id} ${version}`;
+
+  test('tells what was closed meanwhile, seen or not, then the snapshots that were still to come', async () => {
+    await open();
+    const userId = newId();
+    const orders = await ordersOf(userId);
+    const first = await taking(1, userId);
+    expect(namesOf(first)).toEqual(snapshotsOf(orders.slice(0, 1)));
+    const seen = await cancel(orders[0] as OrderState);
+    const unseen = await cancel(orders[3] as OrderState);
+    const again = await subscriberOfUser(userId, first.cursor);
+    await until(() => again.flow().messages.length === N);
+    const [one, two, ...rest] = namesOf(again);
+    expect([one, two].sort()).toEqual([changeOf(seen), changeOf(unseen)].sort());
+    expect(rest).toEqual(snapshotsOf(orders.filter((_, i) => i !== 0 && i !== 3)));
+    const whole = await subscriberOfUser(userId, again.cursor);
+    await advance(orders[1] as OrderState);
+    await whole.tells('CHANGE 2');
+    expect(await side.gaps()).toEqual({});
+  });
+
+  test('with nothing changed sends just the rest, whichever was the last', async () => {
+    await open();
+    const userId = newId();
+    const orders = await ordersOf(userId);
+    for (let k = 1; k < N; k++) {
+      const { cursor } = await taking(k, userId);
+      const rest = await taking(N - k, userId, cursor);
+      expect(namesOf(rest)).toEqual(snapshotsOf(orders.slice(k)));
+    }
+  });
+
+  test('with all closed that were still to come ends with a cursor that is whole', async () => {
+    await open();
+    const userId = newId();
+    const orders = await ordersOf(userId);
+    const first = await taking(N - 2, userId);
+    const closed = [await cancel(orders[N - 2] as OrderState), await cancel(orders[N - 1] as OrderState)];
+    const again = await taking(2, userId, first.cursor);
+    expect(namesOf(again).sort()).toEqual(closed.map(changeOf).sort());
+    expect(parseCursor(again.cursor, 'orders', 12).due).toBeNull();
+  });
+
+  test.each([SMALL, LARGE])(
+    'and again after every message, with changes, new orders and closings in between, tells each once, with a ring of $ring',
+    async (limits) => {
+      await open({ limits });
+      for (let k = 1; k < N; k++) {
+        const userId = newId();
+        const orders = await ordersOf(userId);
+        const all = [await taking(k, userId)];
+        const latest = new Map(orders.map((one) => [one.id, one]));
+        const keep = (state: OrderState) => latest.set(state.id, state);
+        const now = (index: number) => latest.get(orders[index]?.id ?? '') as OrderState;
+        keep(await advance(now(0), 2));
+        keep(await advance(now(4), 2));
+        keep(await cancel(now(k)));
+        keep(await created({ userId, createdAt: PAST + 1 }));
+        await fill((orders[0] as OrderState).id);
+        let round = 0;
+        const behind = () => parseCursor(all.at(-1)?.cursor ?? '', 'orders', 12).due !== null;
+        while (behind()) {
+          all.push(await taking(1, userId, all.at(-1)?.cursor));
+          if (round++ === 0) keep(await advance(now(5)));
+          if (round === 2) keep(await cancel(now(1)));
+        }
+        const live = await subscriberOfUser(userId, all.at(-1)?.cursor);
+        keep(await created({ userId }));
+        const names = () => namesOf(...all, live.flow()).map((name) => name.replace(/^\w+ /, ''));
+        await until(() => [...latest.values()].every(({ id, version }) => names().includes(`${id} ${version}`)), {
+          message: () => namesOf(...all, live).join(', '),
+        });
+        expect(new Set(names()).size).toBe(names().length);
+        for (const { id } of latest.values()) {
+          const own = [...all, live].flatMap(({ messages }) => messages).filter(({ order: one }) => one?.id === id);
+          const versions = own.map(({ order: one }) => one?.version ?? 0);
+          expect(versions).toEqual([...versions].sort((a, b) => a - b));
+          expect(own.slice(1).every(({ kind }) => kind === 'CHANGE')).toBe(true);
+        }
+      }
+      expect(await side.gaps()).toEqual({});
+    },
+  );
+
+  test('waits for the view rather than to send snapshots from before the cursor', async () => {
+    await open({ limits: SMALL });
+    const userId = newId();
+    const orders = await ordersOf(userId);
+    await side.caughtUp();
+    side.gates.views.shut();
+    const last = await advance(orders[N - 1] as OrderState);
+    const first = await taking(N - 1, userId);
+    await fill(last.id);
+    const again = (await subscriberOfUser(userId, first.cursor)).flow();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(again.story).toEqual([]);
+    side.gates.views.open();
+    await again.tells('SNAPSHOT 2');
+  });
+
+  test('is told of a GAP when too much comes meanwhile, and all snapshots again', async () => {
+    const viewed = new Gate();
+    let reading = 0;
+    await open({
+      limits: { ...LARGE, waiting: 2 },
+      wrap: (documents) =>
+        overridden(documents, {
+          async find<D>(collection: string, options: FindOptions) {
+            const found = await documents.find<D>(collection, options);
+            reading += 1;
+            await viewed.passed();
+            return found;
+          },
+        }),
+    });
+    const userId = newId();
+    const orders = await ordersOf(userId);
+    await side.caughtUp();
+    const { cursor } = await taking(1, userId);
+    viewed.shut();
+    reading = 0;
+    const again = (await subscriberOfUser(userId, cursor)).flow();
+    await until(() => reading === 1);
+    const end = await advance(orders[0] as OrderState, 4);
+    const ring = await subscriber(end.id);
+    await ring.tells('SNAPSHOT 5');
+    viewed.open();
+    await again.tells('GAP', 'SNAPSHOT 5', ...Array.from({ length: N - 1 }, () => 'SNAPSHOT 1'));
+    expect(await side.gaps()).toEqual({ too_slow: 1 });
+  });
+
+  test('of another log is told of a GAP, and gets all snapshots again', async () => {
+    await open();
+    const userId = newId();
+    await ordersOf(userId);
+    const { cursor } = await taking(2, userId);
+    const other = formatCursor({ ...parseCursor(cursor, 'orders', 12), log: newId() });
+    const again = await subscriberOfUser(userId, other);
+    await again.tells('GAP', ...Array.from({ length: N }, () => 'SNAPSHOT 1'));
+  });
+
+  test('never sends more orders than those it began with, however many are made and closed', async () => {
+    await open();
+    const userId = newId();
+    const many = Array.from({ length: 130 }, (_, i) => order({ userId, createdAt: PAST - i }));
+    await side.publish(...many.map(orderEvent));
+    await side.caughtUp();
+    const first = await taking(10, userId);
+    const later = Array.from({ length: 210 }, (_, i) => order({ userId, createdAt: PAST + 1 + i }));
+    await side.publish(...later.map(orderEvent));
+    await side.caughtUp();
+    const again = await taking(210 + 90, userId, first.cursor);
+    expect(namesOf(again).slice(0, 210).sort()).toEqual(later.map(changeOf).sort());
+    expect(namesOf(again).slice(210)).toEqual(snapshotsOf(many.slice(10, 100)));
+    expect(parseCursor(again.cursor, 'orders', 12).due).toBeNull();
   });
 });

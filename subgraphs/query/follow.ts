@@ -3,7 +3,7 @@ import type { DocumentStore, Filter } from '../../shared/document-store/port.js'
 import { AppError } from '../../shared/errors/errors.js';
 import type { Logger } from '../../shared/observability/logger.js';
 import type { Metrics } from '../../shared/observability/metrics.js';
-import { parseCursor, type Cursor } from './cursor.js';
+import { isDue, parseCursor, type Cursor, type Due, type Place } from './cursor.js';
 import { Mailbox } from './mailbox.js';
 import { covers, type Change, type Ring } from './ring.js';
 import { TIMELINE, TIMELINE_GROUP, VIEWS_GROUP, watermark, type TimelineDoc } from './views.js';
@@ -29,6 +29,8 @@ export interface Source<T> {
   readonly fromTimeline: (doc: TimelineDoc) => T;
   /** Whether subscribers are told of it; the others only renew snapshots. */
   readonly isChange: (item: T) => boolean;
+  /** Where its snapshot stands among several; the same for all versions of an aggregate. */
+  readonly place: (item: T) => Place;
   /** How long to wait for the read side, in milliseconds. */
   readonly waitMs: number;
   /** Changes that may wait for one slow subscriber. */
@@ -47,9 +49,9 @@ export interface Follow<T> {
   readonly key: string;
   /** Finds the same changes in the timeline, besides topic and offsets. */
   readonly inTimeline: Filter;
-  /** What the view has of it. */
-  readonly view: () => Promise<readonly Snapshot<T>[]>;
-  /** Of view and ring together, what a subscriber is to see when it begins, in order. Null: nothing, live only. */
+  /** What the view has of it; of those due only, if they are named. */
+  readonly view: (due: Due | null) => Promise<readonly Snapshot<T>[]>;
+  /** Of view and ring together, what a subscriber is to see when it begins, by place. Null: nothing, live only. */
   readonly snapshots: ((newest: readonly Snapshot<T>[]) => readonly Snapshot<T>[]) | null;
   /** The client's cursor. */
   readonly after: string | null;
@@ -121,9 +123,18 @@ export function followed<T>(
 
 type Past<T> = Pick<Change<T>, 'id' | 'version' | 'item' | 'partition' | 'offset'>;
 
-interface Missed<T> {
+/** The ring at one moment, from which on all changes come into the mailbox. */
+interface Moment<T> {
+  readonly first: readonly number[];
+  readonly next: readonly number[];
+  readonly recent: readonly Change<T>[];
+}
+
+/** What is to be sent before live changes, and the place in the log where these begin. */
+interface Owed<T> {
   readonly changes: readonly Past<T>[];
-  readonly end: readonly number[];
+  readonly snapshots: readonly Snapshot<T>[];
+  readonly next: readonly number[];
 }
 
 class Follower<T> {
@@ -138,8 +149,8 @@ class Follower<T> {
 
   async *run(after: Cursor | null): AsyncGenerator<Message<T>, void> {
     const { ring } = this.source;
-    if (after === null || after.partial) yield* this.begin();
-    else yield* this.resume(after);
+    if (after === null || after.due === 'all') yield* this.begin();
+    else yield* this.resume(after, after.due);
     while (!this.mailbox.closed) {
       await this.mailbox.arrival();
       if (this.mailbox.overflowed) yield* this.gap('too_slow');
@@ -155,82 +166,120 @@ class Follower<T> {
     const { field, key, snapshots } = this.wanted;
     metrics.gaps.inc({ field, reason });
     log.warn({ field, key, reason }, 'a subscriber is told of a gap');
-    yield { kind: 'GAP', cursor: ring.cursor(ring.next, snapshots !== null), item: null };
+    yield { kind: 'GAP', cursor: ring.cursor(ring.next, snapshots === null ? null : 'all'), item: null };
     yield* this.begin();
   }
 
   /** Fresh snapshots, all of them as of one place in the log. */
   private async *begin(): AsyncGenerator<Message<T>, void> {
-    const { ring } = this.source;
     const { snapshots } = this.wanted;
     if (snapshots === null) {
       this.mailbox.reset();
       return;
     }
-    const { newest, next } = await this.state();
+    // Too much at once for the mailbox: the next attempt finds it in the ring.
+    let state = await this.state(this.moment(), null);
+    while (state === null) state = await this.state(this.moment(), null);
     this.told.clear();
-    for (const { id, version } of newest) this.told.set(id, version);
-    const sent = snapshots(newest);
-    for (const [index, { item }] of sent.entries()) {
-      yield { kind: 'SNAPSHOT', cursor: ring.cursor(next, index < sent.length - 1), item };
+    yield* this.snapshots(state.newest, snapshots(state.newest), state.next);
+  }
+
+  /** Sends some of what is known. */
+  private *snapshots(
+    known: readonly Snapshot<T>[],
+    sent: readonly Snapshot<T>[],
+    next: readonly number[],
+  ): Generator<Message<T>, void> {
+    const { ring, place } = this.source;
+    for (const { id, version } of known) this.told.set(id, version);
+    const last = sent.at(-1);
+    for (const one of sent) {
+      const due = last === undefined || one === last ? null : { after: place(one.item), upTo: place(last.item) };
+      yield { kind: 'SNAPSHOT', cursor: ring.cursor(next, due), item: one.item };
     }
   }
 
-  /** The newest of everything as of exactly `next`; the mailbox goes on from there. */
-  private async state(): Promise<{ readonly newest: readonly Snapshot<T>[]; readonly next: readonly number[] }> {
+  private moment(): Moment<T> {
     const { ring } = this.source;
-    const { key, view } = this.wanted;
-    for (;;) {
-      // With what comes into the mailbox from now on, these are all changes since `first`, whatever the ring forgets
-      // meanwhile. The view must have come that far, and the ring as far as the view.
-      const first = [...ring.first];
-      const recent = ring.recent(key);
-      this.mailbox.reset();
-      await this.viewReaches(first);
-      const viewed = await view();
-      await this.ringReachesEnd();
-      // From here on nothing is awaited. Too much at once: the next attempt finds it in the ring.
-      if (this.mailbox.overflowed) continue;
-      const newest = new Map<string, Snapshot<T>>();
-      for (const one of [...viewed, ...recent, ...this.mailbox.drain()]) {
-        if (one.version > (newest.get(one.id)?.version ?? 0)) newest.set(one.id, one);
-      }
-      return { newest: [...newest.values()], next: [...ring.next] };
-    }
+    this.mailbox.reset();
+    return { first: [...ring.first], next: [...ring.next], recent: ring.recent(this.wanted.key) };
   }
 
-  private async *resume(after: Cursor): AsyncGenerator<Message<T>, void> {
+  /**
+   * The newest of everything as of exactly `next`, with the changes `since` the moment; the mailbox goes on from there.
+   * Null when it overflowed.
+   */
+  private async state({ first, recent }: Moment<T>, due: Due | null) {
+    // With what has come into the mailbox since, `recent` are all changes since `first`, whatever the ring forgets
+    // meanwhile. The view must have come that far, and the ring as far as the view.
+    await this.viewReaches(first);
+    const viewed = await this.wanted.view(due);
+    await this.ringReachesEnd();
+    // From here on nothing is awaited.
+    if (this.mailbox.overflowed) return null;
+    const since = this.mailbox.drain();
+    const newest = new Map<string, Snapshot<T>>();
+    for (const one of [...viewed, ...recent, ...since]) {
+      if (one.version > (newest.get(one.id)?.version ?? 0)) newest.set(one.id, one);
+    }
+    return { newest: [...newest.values()], since, next: [...this.source.ring.next] };
+  }
+
+  /** What was missed, then the snapshots still due. */
+  private async *resume(after: Cursor, due: Due | null): AsyncGenerator<Message<T>, void> {
     const { ring } = this.source;
-    const missed = await this.missed(after);
-    if (typeof missed === 'string') {
-      yield* this.gap(missed);
+    const owed = await this.owed(after, due);
+    if (typeof owed === 'string') {
+      yield* this.gap(owed);
       return;
     }
-    const { changes, end } = missed;
+    const { changes, snapshots, next } = owed;
     const news = changes.filter((change) => this.isNews(change));
+    const rest = snapshots.length > 0 ? due : null;
     // Each partition's are in order, so `reached` tells exactly what was delivered.
     const reached = [...after.next];
     for (const [index, { partition, offset, item }] of news.entries()) {
       reached[partition] = offset + 1;
-      yield { kind: 'CHANGE', cursor: ring.cursor(index < news.length - 1 ? reached : end), item };
+      const cursor = index < news.length - 1 ? ring.cursor(reached, due) : ring.cursor(next, rest);
+      yield { kind: 'CHANGE', cursor, item };
     }
+    yield* this.snapshots(snapshots, snapshots, next);
   }
 
-  /** Everything between the cursor and `end`, where the mailbox goes on; or why it cannot be had. */
-  private async missed({ log, next }: Cursor): Promise<Missed<T> | GapReason> {
+  /**
+   * What a snapshot is still to come of is told by it alone, as of now, so that it is not told twice even if this too
+   * is interrupted; all other changes, of what is no longer to be seen in a snapshot as well, come one by one.
+   */
+  private async owed(after: Cursor, due: Due | null): Promise<Owed<T> | GapReason> {
+    const { place } = this.source;
+    const missed = await this.missed(after);
+    if (typeof missed === 'string') return missed;
+    const { changes, moment } = missed;
+    if (due === null) return { changes, snapshots: [], next: moment.next };
+    const state = await this.state(moment, due);
+    if (state === null) return 'too_slow';
+    const { newest, since, next } = state;
+    const snapshots = this.wanted.snapshots?.(newest.filter(({ item }) => isDue(due, place(item)))) ?? [];
+    const ids = new Set(snapshots.map(({ id }) => id));
+    return { changes: [...changes, ...since].filter(({ id }) => !ids.has(id)), snapshots, next };
+  }
+
+  /** Everything between the cursor and a moment; or why it cannot be had. */
+  private async missed({
+    log,
+    next,
+  }: Cursor): Promise<{ readonly changes: readonly Past<T>[]; readonly moment: Moment<T> } | GapReason> {
     const { ring, maxMissed } = this.source;
     if (log !== ring.logId) return 'other_log';
     await this.ringReachesEnd();
     if (!covers(ring.next, next)) return 'beyond_end';
-    // All of one moment: what comes later is in the mailbox, and what the ring forgets later is in `recent`.
-    const end = [...ring.next];
-    const first = [...ring.first];
-    const recent = ring.recent(this.wanted.key).filter(({ partition, offset }) => offset >= (next[partition] ?? 0));
-    this.mailbox.reset();
-    const older = await this.older(next, first);
+    // What comes later is in the mailbox, and what the ring forgets later is in `recent`.
+    const moment = this.moment();
+    const older = await this.older(next, moment.first);
     if (typeof older === 'string') return older;
+    const recent = moment.recent.filter(({ partition, offset }) => offset >= (next[partition] ?? 0));
     const changes = [...older, ...recent];
-    return changes.length > maxMissed ? 'too_many' : { changes, end };
+    return changes.length > maxMissed ? 'too_many' : { changes, moment };
   }
 
   /** Those from before the ring's beginning, from the timeline, each partition's in order; at most one too many. */

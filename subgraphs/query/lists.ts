@@ -141,9 +141,14 @@ export const isOpen = ({ status, deleted }: OrderDoc): boolean => !deleted && OP
 
 const OPEN: readonly OrderStatus[] = ['PENDING', 'AWAITING_PAYMENT', 'PAID', 'PROCESSING'];
 
-/** A user's newest open orders. */
-export const openOrders = (userId: string, limit: number): FindOptions => ({
-  filter: [{ field: 'userId', is: { eq: userId } }, { field: 'status', is: { in: OPEN } }, ...NOT_DELETED],
+/** A user's newest open orders, of those made at such times. */
+export const openOrders = (userId: string, limit: number, createdAt: Condition = {}): FindOptions => ({
+  filter: [
+    { field: 'userId', is: { eq: userId } },
+    { field: 'status', is: { in: OPEN } },
+    ...range('createdAt', createdAt),
+    ...NOT_DELETED,
+  ],
   sort: NEWEST,
   limit,
 });

@@ -3,7 +3,7 @@ import type { Batch, EventLog, StoredRecord, Tail } from '../../shared/event-log
 import { TOPICS, type Topic } from '../../shared/events/catalogue.js';
 import { fromRecord, InvalidEvent, type AnyEvent } from '../../shared/events/event.js';
 import type { Logger } from '../../shared/observability/logger.js';
-import { formatCursor } from './cursor.js';
+import { formatCursor, type Cursor } from './cursor.js';
 import { TIMELINE, type TimelineDoc } from './views.js';
 
 /** How many changes of each partition are kept at hand for whoever resumes. */
@@ -141,9 +141,9 @@ export class Ring<T> {
     return this.recent(key).at(-1)?.item;
   }
 
-  /** A cursor for whoever has been told everything up to these positions. */
-  cursor(next: readonly number[], partial = false): string {
-    return formatCursor({ log: this.logId, topic: this.topic, next, partial });
+  /** A cursor for whoever has been told everything up to these positions but the snapshots due. */
+  cursor(next: readonly number[], due: Cursor['due'] = null): string {
+    return formatCursor({ log: this.logId, topic: this.topic, next, due });
   }
 
   /** The first record may be here before the log has said where it is. */

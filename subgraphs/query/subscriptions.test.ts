@@ -189,7 +189,7 @@ describe('orderStatusChanged', () => {
 describe('who may not, and what is not there', () => {
   const nobody = newId();
   const cursorOf = (topic: 'orders' | 'accounts') =>
-    formatCursor({ log: newId(), topic, next: Array.from({ length: 12 }, () => 0), partial: false });
+    formatCursor({ log: newId(), topic, next: Array.from({ length: 12 }, () => 0), due: null });
 
   test("another's order, orders and account are FORBIDDEN, to anonymous callers UNAUTHENTICATED", async () => {
     const theirs = await published();
@@ -337,7 +337,7 @@ describe('balanceChanged', () => {
       log: 'another',
       topic: 'accounts',
       next: Array.from({ length: 12 }, () => 0),
-      partial: false,
+      due: null,
     });
     const told = await subscriber(ADMIN, BALANCE, { accountId: first.id, after });
     await told.tells('GAP', 'SNAPSHOT');

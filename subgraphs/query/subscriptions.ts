@@ -1,10 +1,11 @@
 import { notFound, validationError } from '../../shared/errors/errors.js';
-import type { Versioned } from '../../shared/document-store/port.js';
+import type { Condition, Versioned } from '../../shared/document-store/port.js';
 import type { AccountState, OrderState, ProductState, TransactionState } from '../../shared/events/states.js';
 import type { RequestContext } from '../../shared/graphql/context.js';
 import { requireAccess, requireAdmin, requireUser } from '../../shared/identity/identity.js';
 import { parseId } from '../../shared/ids/ids.js';
 import type { QueryDeps } from '../../shared/service/service.js';
+import { byPlace, type Due, type Place } from './cursor.js';
 import { follow, followed, MAX_MISSED, type Message, type Snapshot, type Source } from './follow.js';
 import type { Resolvers } from './generated/schema-types.js';
 import { isOpen, openOrders } from './lists.js';
@@ -98,12 +99,14 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
     ring: orders,
     fromTimeline: ({ data }) => (data as { order: OrderState }).order,
     isChange: isStatusChange,
+    place: placeOf,
   };
   const accountSource: Source<AccountChange> = {
     ...shared,
     ring: accounts,
     fromTimeline: ({ data }) => accountChange(data),
     isChange: ({ transaction }) => transaction !== null,
+    place: ({ account }) => [account.createdAt, account.id],
   };
 
   const allOrders = (after: string | null) => {
@@ -125,9 +128,9 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
       field: 'orderStatusChanged',
       key: userKey(userId),
       inTimeline: [{ field: 'userId', is: { eq: userId } }],
-      async view() {
+      async view(due) {
         // Twice as many as are sent: some that the view still has for open may be closed by now.
-        const found = await documents.find<OrderState>('orders', openOrders(userId, 2 * MAX_SNAPSHOTS));
+        const found = await documents.find<OrderState>('orders', openOrders(userId, 2 * MAX_SNAPSHOTS, span(due)));
         return found.map(snapshotOf);
       },
       snapshots: newestOpen,
@@ -262,10 +265,15 @@ const snapshotOf = <T>({ id, version, doc }: Versioned<T>): Snapshot<T> => ({ id
 const versioned = <T>(found: Versioned<T> | null): readonly Snapshot<T>[] =>
   found === null ? [] : [snapshotOf(found)];
 
+const placeOf = ({ createdAt, id }: OrderState): Place => [createdAt, id];
+
+/** When the orders that are due were made. */
+const span = (due: Due | null): Condition => (due === null ? {} : { gte: due.upTo[0], lte: due.after[0] });
+
 function newestOpen(orders: readonly Snapshot<OrderState>[]): readonly Snapshot<OrderState>[] {
   return orders
     .filter(({ item }) => isOpen(item))
-    .sort((a, b) => b.item.createdAt - a.item.createdAt || (a.id < b.id ? 1 : -1))
+    .sort((a, b) => byPlace(placeOf(a.item), placeOf(b.item)))
     .slice(0, MAX_SNAPSHOTS);
 }
 
