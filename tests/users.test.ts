@@ -119,7 +119,8 @@ test('users are found by the beginnings of words, without accents, and paged by 
 
 test('users are found by how people type letters that are no accented ones', async () => {
   const mark = `x${newId().replaceAll('-', '')}`;
-  const names = { Straße: 'strasse', Łódź: 'lodz', Øre: 'ore', Æsir: 'aesir', Đà: 'da' };
+  // None could begin a word of an address made of hexadecimal digits.
+  const names = { Straße: 'strasse', Łódź: 'lodz', Øre: 'ore', Æsir: 'aesir', Đàn: 'dan' };
   for (const name of Object.keys(names)) await shop.user({ name: `${name} ${mark}` });
   await until(async () => (await list({ filter: { search: mark } })).totalCount === 5);
   for (const [name, typed] of Object.entries(names)) {
