@@ -48,4 +48,5 @@ if (process.argv[2] === 'ours') {
   await app.register(fastifyApollo(server));
   await app.listen({ host: config.host, port: config.ports.gateway });
 }
-console.log('is ready');
+// What whoever started it waits for.
+console.log('Tributary is ready');

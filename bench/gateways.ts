@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process';
 import { freePorts } from '../tests/ports.js';
+import { startProcess } from '../tests/process.js';
 import { httpClient } from './client.js';
-import { ended, saying, type Running } from './process.js';
+import type { Running } from './process.js';
 
 /** From the user subgraph into the read side: two hops, the second by `id version`. */
 const TWO_HOPS = '{ me { id name orders(first: 1) { nodes { id } } } }';
@@ -32,16 +32,11 @@ export async function gatewayRatio(system: Running): Promise<Ratio> {
 
 async function startGateway(kind: 'ours' | 'stock', { ports }: Running) {
   const [port = 0] = await freePorts(1);
-  const child = spawn(process.execPath, ['ops/run.mjs', 'bench/gateway-process.ts', kind], {
-    env: { ...process.env, ...mapped(ports), GATEWAY_PORT: String(port) },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  await saying(child, 'is ready');
-  return { port, stop: () => ended(child) };
+  const settings = { ...ports, GATEWAY_PORT: String(port) };
+  const gateway = startProcess(process.execPath, ['ops/run.mjs', 'bench/gateway-process.ts', kind], settings);
+  await gateway.ready;
+  return { port, stop: () => gateway.end('SIGTERM') };
 }
-
-const mapped = (ports: Running['ports']): Record<string, string> =>
-  Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)]));
 
 async function requestRate(port: number, seconds: number): Promise<number> {
   const { graphql, close } = httpClient(port, CONNECTIONS);

@@ -30,7 +30,7 @@ export interface Latencies {
 
 /** From sending createOrder to the subscriber's messages, at a fixed rate whatever the answers take. Milliseconds. */
 export async function orderLatency({ ports }: Running): Promise<Latencies> {
-  const gateway = ports['GATEWAY_PORT'] ?? 0;
+  const gateway = Number(ports.GATEWAY_PORT);
   const { graphql, close } = httpClient(gateway, CONNECTIONS);
   const socket = socketClient(gateway);
   const products = await stocked(graphql);
@@ -96,7 +96,7 @@ export interface Burst {
 
 /** So many orders as fast as they are taken, until every one is AWAITING_PAYMENT in the view. */
 export async function orderBurst({ ports }: Running): Promise<Burst> {
-  const { graphql, close } = httpClient(ports['GATEWAY_PORT'] ?? 0, CONNECTIONS);
+  const { graphql, close } = httpClient(Number(ports.GATEWAY_PORT), CONNECTIONS);
   const products = await stocked(graphql);
   const waiting = async (): Promise<number> => {
     const query = '{ orders(first: 1, filter: { status: [AWAITING_PAYMENT] }) { totalCount } }';

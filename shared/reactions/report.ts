@@ -16,8 +16,8 @@ export class Report {
   handled(messages: readonly Message[]): void {
     if (messages.length === 0) return;
     this.metrics.eventsHandled.inc({ consumer: this.consumer, outcome: 'handled' }, messages.length);
-    if (!this.log.isLevelEnabled('debug')) return;
-    for (const { event } of messages) this.log.debug(this.about(event), 'event handled');
+    if (!this.log.isLevelEnabled('info')) return;
+    for (const { event } of messages) this.log.info(this.about(event), 'event handled');
   }
 
   repeated(count: number): void {
