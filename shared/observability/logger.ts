@@ -15,7 +15,12 @@ export async function createLogger(
 ): Promise<Logger> {
   const pretty = logFormat === 'pretty' || (logFormat === 'auto' && process.stdout.isTTY);
   const stream = pretty
-    ? (await import('pino-pretty')).default({ sync: true, ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l' })
+    ? (await import('pino-pretty')).default({
+        sync: true,
+        singleLine: true,
+        ignore: 'pid,hostname',
+        translateTime: 'HH:MM:ss.l',
+      })
     : destination({ sync: false });
   return pino(
     {
