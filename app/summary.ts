@@ -1,10 +1,10 @@
 import type { Config } from '../shared/config/config.js';
-import { reachable } from '../shared/http/http.js';
+import { hostInUrl } from '../shared/http/http.js';
 
 /** What the start prints: every address, where the data is, something to try, how to stop. */
 export function summary(config: Config, readyInMs: number): string {
   const { host, ports } = config;
-  const here = reachable(host);
+  const here = hostInUrl(host);
   const gateway = `${here}:${ports.gateway}`;
   return box([
     `Tributary is ready (${(readyInMs / 1000).toFixed(1)} s)`,

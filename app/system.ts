@@ -84,7 +84,7 @@ export async function startSystem({ config, engines, log, metrics, now, authenti
       await start(worker);
       await start(api);
     }
-    // Where they listen, not where they were told to: HOST may be every address there is, and a port 0 any free one.
+    // Where they listen, not where they were told to: a port 0 is any free one.
     const urls = { user: user.api.url, product: product.api.url, order: order.api.url, balance: balance.api.url };
     const gateway = buildGateway({
       config,

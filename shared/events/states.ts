@@ -23,9 +23,6 @@ export const ACCOUNT_KINDS = ['USER', 'TREASURY', 'SALES'] as const;
 export type Role = (typeof USER_ROLES)[number];
 export type OrderStatus = (typeof ORDER_STATUSES)[number];
 export type PaymentMethod = (typeof PAYMENT_METHODS)[number];
-export type PaymentStatus = (typeof PAYMENT_STATUSES)[number];
-export type AttemptStatus = (typeof ATTEMPT_STATUSES)[number];
-export type ReservationStatus = (typeof RESERVATION_STATUSES)[number];
 export type TransactionKind = (typeof TRANSACTION_KINDS)[number];
 export type AccountKind = (typeof ACCOUNT_KINDS)[number];
 

@@ -112,12 +112,11 @@ export async function listen(
   }
   const address = app.server.address();
   const actual = address !== null && typeof address === 'object' ? address.port : port;
-  return `http://${reachable(host)}:${actual}`;
+  return `http://${hostInUrl(host)}:${actual}`;
 }
 
-/** What to write into an address so that this machine reaches a listener on that host. */
-export function reachable(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+/** The host as an address spells it: IPv6 in brackets. */
+export function hostInUrl(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
