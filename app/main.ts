@@ -11,9 +11,6 @@ import { startSystem, type System } from './system.js';
 /** In demo mode everybody is the demo administrator. */
 const DEMO_ADMIN: Identity = { role: 'ADMIN', userId: DEMO_ADMIN_ID };
 
-/** Ctrl-C through npm arrives twice within moments; only a later one means "now". */
-const IMPATIENT_AFTER_MS = 1_000;
-
 /** A drain that takes longer than this will not end by itself. */
 const DRAIN_LIMIT_MS = 4_500;
 
@@ -71,13 +68,11 @@ function explain(error: unknown): string | undefined {
 }
 
 function stopOnSignals(system: System, log: Logger): void {
-  let asked: number | undefined;
+  let stopping = false;
   const stop = (signal: NodeJS.Signals): void => {
-    if (asked !== undefined) {
-      if (performance.now() - asked > IMPATIENT_AFTER_MS) process.exit(130);
-      return;
-    }
-    asked = performance.now();
+    // Ctrl-C through npm arrives twice, the second as late as npm gets to it: more of them change nothing.
+    if (stopping) return;
+    stopping = true;
     log.info({ signal }, 'stopping');
     setTimeout(() => {
       log.error('the drain took too long; whatever was under way goes on at the next start');
