@@ -9,9 +9,9 @@ export interface LogRecord {
 
 export interface StoredRecord extends LogRecord {
   readonly partition: number;
-  /** Rises by one per record of the partition. */
+  /** Rises by one per record of the partition (on Kafka by more where foreign producers use transactions). */
   readonly offset: number;
-  /** Milliseconds since the epoch, when the log took it. */
+  /** Milliseconds since the epoch, when it was appended. */
   readonly timestamp: number;
 }
 
@@ -47,7 +47,7 @@ export interface SubscribeOptions {
    * on. Partitions run concurrently; one partition never does.
    */
   readonly onBatch: (batch: Batch) => Promise<void>;
-  /** Hears of every rejected batch (unless stale), lost partition and lost connection. */
+  /** Hears of every rejected batch (unless stale), lost partition and lost connection (once until it is back). */
   readonly onError?: (error: unknown) => void;
 }
 

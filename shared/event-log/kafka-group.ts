@@ -1,0 +1,408 @@
+import { AssignerProtocol } from 'kafkajs';
+import { EngineUnavailable } from '../errors/errors.js';
+import { Bell } from './kafka-bell.js';
+import {
+  byTopic,
+  committedOffsets,
+  errorType,
+  idOf,
+  offsetRanges,
+  partitionsOf,
+  type KafkaBroker,
+  type KafkaClient,
+  type KafkaCluster,
+  type PartitionId,
+} from './kafka-client.js';
+import { GIVE_UP_MS } from './kafka-link.js';
+import { Fetcher } from './kafka-fetcher.js';
+import { Lane } from './kafka-lane.js';
+import type { SubscribeOptions } from './port.js';
+
+const DEFAULT_MAX_BATCH = 100;
+/** A rebalance begins at each member's next heartbeat. */
+const HEARTBEAT_MS = 1_000;
+/** Positions are written this long after the first of them moved. A crash within it repeats that much. */
+const COMMIT_AFTER_MS = 20;
+const FIRST_PAUSE_MS = 100;
+const LAST_PAUSE_MS = 2_000;
+/** What brokers answer while they settle (a coordinator being made, a leader chosen) is trouble only after this time. */
+const SETTLING_MS = 5_000;
+/** Members of one group have to agree on how they share: permanent. */
+const PROTOCOL = 'tributary';
+
+/** The broker no longer counts us as a member of this generation. */
+const FENCED: ReadonlySet<string> = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'FENCED_INSTANCE_ID']);
+
+export interface MemberOptions {
+  readonly client: KafkaClient;
+  readonly subscription: SubscribeOptions;
+  /** Without a heartbeat for this long a member is dead, its partitions move on. */
+  readonly sessionTimeoutMs: number;
+  /** A partition that shall move waits this long for the batch in hand. */
+  readonly rebalanceTimeoutMs: number;
+}
+
+/** What a member has between two rebalances. */
+interface Generation {
+  readonly id: number;
+  readonly memberId: string;
+  readonly lanes: readonly Lane[];
+  /** Handled and not yet committed: the offset to go on at. */
+  readonly handled: Map<Lane, number>;
+  /** When the brokers last took us for a member (milliseconds since the epoch). */
+  seenAt: number;
+  /** Somebody else waits: finish and join again. */
+  ending: boolean;
+  /** Too late to finish: the partitions belong to others, nothing is committed any more. */
+  fenced: boolean;
+  commitTimer: NodeJS.Timeout | null;
+  committing: Promise<void> | null;
+}
+
+/**
+ * A member of a consumer group, by Kafka's classic protocol. Its heartbeat does not depend on handlers, and it joins the
+ * next generation only when all its handlers have ended: so a partition has one handler at a time, in this process too.
+ */
+export class GroupMember {
+  private readonly groupId: string;
+  /** On the brokers; and back. */
+  private readonly names: ReadonlyMap<string, string>;
+  private readonly fetcher: Fetcher;
+  private readonly bell = new Bell();
+  private cluster: KafkaCluster | null = null;
+  private coordinator: KafkaBroker | null = null;
+  private memberId = '';
+  private stopping = false;
+  private readonly running: Promise<void>;
+  private down = false;
+  private downSince = 0;
+  private lastError: unknown;
+  private hasJoined = false;
+
+  constructor(private readonly options: MemberOptions) {
+    const { client, subscription } = options;
+    this.groupId = client.wire(subscription.group);
+    this.names = new Map(subscription.topics.map((topic) => [client.wire(topic), topic]));
+    this.fetcher = new Fetcher({
+      client,
+      topics: [...this.names.keys()],
+      beyondEnd: 'first',
+      onError: (error) => this.report(new EngineUnavailable('event log', error)),
+    });
+    this.running = this.run();
+  }
+
+  /** Resolves once the member takes part; rejects with `EngineUnavailable` when the brokers cannot be reached. */
+  async joined(): Promise<void> {
+    const deadline = Date.now() + GIVE_UP_MS + this.options.rebalanceTimeoutMs;
+    while (!this.hasJoined) {
+      if (Date.now() > deadline || this.stopping) throw new EngineUnavailable('event log', this.lastError);
+      await this.bell.wait(deadline - Date.now() + 1);
+    }
+  }
+
+  /** Lets the batches in hand finish, commits them and leaves the group. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    this.bell.ring();
+    await this.running;
+  }
+
+  private async run(): Promise<void> {
+    let pause = FIRST_PAUSE_MS;
+    while (!this.stopping) {
+      let generation;
+      try {
+        generation = await this.join();
+      } catch (error) {
+        const again = ['REBALANCE_IN_PROGRESS', 'UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION'].includes(errorType(error));
+        this.afterError(error);
+        if (again) continue;
+        await this.bell.wait(pause);
+        pause = Math.min(pause * 2, LAST_PAUSE_MS);
+        continue;
+      }
+      pause = FIRST_PAUSE_MS;
+      this.hasJoined = true;
+      this.bell.ring();
+      this.fetcher.follow(generation.lanes);
+      await this.serve(generation);
+    }
+    this.fetcher.stop();
+    await this.leave();
+  }
+
+  private async join(): Promise<Generation> {
+    const { sessionTimeoutMs, rebalanceTimeoutMs, subscription } = this.options;
+    const { groupId, memberId } = this;
+    const coordinator = await this.coordinate();
+    const metadata = AssignerProtocol.MemberMetadata.encode({
+      version: 0,
+      topics: [...this.names.keys()],
+      userData: Buffer.alloc(0),
+    });
+    const joined = await coordinator.joinGroup({
+      groupId,
+      sessionTimeout: sessionTimeoutMs,
+      rebalanceTimeout: rebalanceTimeoutMs,
+      memberId,
+      groupProtocols: [{ name: PROTOCOL, metadata }],
+    });
+    this.memberId = joined.memberId;
+    const { generationId } = joined;
+    const seenAt = Date.now();
+    const groupAssignment = joined.leaderId === joined.memberId ? await this.assign(joined.members) : [];
+    const sync = await coordinator.syncGroup({ groupId, generationId, memberId: joined.memberId, groupAssignment });
+    const assignment = AssignerProtocol.MemberAssignment.decode(sync.memberAssignment)?.assignment ?? {};
+    const mine = Object.entries(assignment).flatMap(([topic, partitions]) =>
+      partitions.map((partition) => ({ topic, partition })),
+    );
+    const positions = mine.length > 0 ? await this.positions(coordinator, mine) : new Map<string, number>();
+    const handled = new Map<Lane, number>();
+    const lanes = mine.map(({ topic, partition }) => {
+      const lane: Lane = new Lane({
+        topic: this.names.get(topic) ?? topic,
+        wireTopic: topic,
+        partition,
+        from: positions.get(idOf({ topic, partition })) ?? 0,
+        maxBatch: subscription.maxBatch ?? DEFAULT_MAX_BATCH,
+        onBatch: subscription.onBatch,
+        onError: subscription.onError,
+        ready: () => this.proven(generation),
+        onHandled: (next) => this.handle(generation, lane, next),
+      });
+      return lane;
+    });
+    const generation: Generation = {
+      id: generationId,
+      memberId: joined.memberId,
+      lanes,
+      handled,
+      seenAt,
+      ending: false,
+      fenced: false,
+      commitTimer: null,
+      committing: null,
+    };
+    this.up();
+    return generation;
+  }
+
+  /** Partitions go round among the members that want their topic. */
+  private async assign(
+    members: readonly { memberId: string; memberMetadata: Buffer }[],
+  ): Promise<{ memberId: string; memberAssignment: Buffer }[]> {
+    const wishes = members
+      .map(({ memberId, memberMetadata }) => ({
+        memberId,
+        topics: new Set(AssignerProtocol.MemberMetadata.decode(memberMetadata)?.topics),
+        assignment: new Map<string, number[]>(),
+      }))
+      .sort((a, b) => (a.memberId < b.memberId ? -1 : 1));
+    const topics = [...new Set(wishes.flatMap((wish) => [...wish.topics]))].sort();
+    const cluster = await this.connect();
+    // A member of a newer version may want topics that this one does not know of.
+    await cluster.addMultipleTargetTopics(topics);
+    await cluster.refreshMetadata();
+    let turn = 0;
+    for (const { topic, partition } of partitionsOf(cluster, topics)) {
+      const takers = wishes.filter((wish) => wish.topics.has(topic));
+      const taker = takers[turn++ % takers.length];
+      taker?.assignment.set(topic, [...(taker.assignment.get(topic) ?? []), partition]);
+    }
+    return wishes.map(({ memberId, assignment }) => ({
+      memberId,
+      memberAssignment: AssignerProtocol.MemberAssignment.encode({
+        version: 0,
+        assignment: Object.fromEntries(assignment),
+        userData: Buffer.alloc(0),
+      }),
+    }));
+  }
+
+  /** Where the group goes on: behind what it has committed, or at the first record there is. */
+  private async positions(coordinator: KafkaBroker, partitions: readonly PartitionId[]): Promise<Map<string, number>> {
+    const [committed, ranges] = await Promise.all([
+      committedOffsets(coordinator, this.groupId, partitions),
+      offsetRanges(await this.connect(), partitions),
+    ]);
+    return new Map(
+      partitions.map((partition) => {
+        const id = idOf(partition);
+        const first = ranges.get(id)?.first ?? 0;
+        const position = committed.get(id) ?? -1;
+        if (position >= 0 && position < first) {
+          this.report(
+            new Error(`${first - position} records of ${id} were dropped by retention before they were read.`),
+          );
+        }
+        return [id, Math.max(position, first)];
+      }),
+    );
+  }
+
+  /** Heartbeats until the generation is over and its handlers have ended. */
+  private async serve(generation: Generation): Promise<void> {
+    let drained = false;
+    let draining: Promise<void> | null = null;
+    while (!drained) {
+      if (!draining && (this.stopping || generation.ending || generation.fenced)) {
+        draining = this.drain(generation).then(() => {
+          drained = true;
+          this.bell.ring();
+        });
+      }
+      await this.bell.wait(HEARTBEAT_MS);
+      if (!drained) await this.beat(generation);
+    }
+  }
+
+  private async beat(generation: Generation): Promise<void> {
+    const { id: groupGenerationId, memberId } = generation;
+    try {
+      const coordinator = await this.coordinate();
+      const asked = Date.now();
+      await coordinator.heartbeat({ groupId: this.groupId, groupGenerationId, memberId });
+      generation.seenAt = asked;
+      this.up();
+    } catch (error) {
+      this.refused(generation, error);
+    }
+  }
+
+  /**
+   * Whether another batch may begin. After a silence that may have cost the membership (a process stopped and continued)
+   * the brokers are heard first.
+   */
+  private async proven(generation: Generation): Promise<boolean> {
+    const over = (): boolean => this.stopping || generation.ending || generation.fenced;
+    while (Date.now() - generation.seenAt > this.options.sessionTimeoutMs && !over())
+      await this.bell.wait(HEARTBEAT_MS);
+    return !over();
+  }
+
+  private async drain(generation: Generation): Promise<void> {
+    this.fetcher.follow([]);
+    await Promise.all(generation.lanes.map((lane) => lane.leave()));
+    const deadline = Date.now() + GIVE_UP_MS;
+    while (generation.handled.size > 0 && !generation.fenced && Date.now() < deadline) {
+      await this.commit(generation);
+      if (generation.handled.size > 0 && !generation.fenced) await this.bell.wait(FIRST_PAUSE_MS);
+    }
+    if (generation.commitTimer) clearTimeout(generation.commitTimer);
+    // Over: what a commit still under way is told must not touch the next generation.
+    generation.fenced = true;
+  }
+
+  private handle(generation: Generation, lane: Lane, next: number): boolean {
+    if (generation.fenced) return false;
+    generation.handled.set(lane, next);
+    generation.commitTimer ??= setTimeout(() => {
+      generation.commitTimer = null;
+      void this.commit(generation);
+    }, COMMIT_AFTER_MS);
+    return true;
+  }
+
+  /** Writes what was handled so far; what could not be written is written with what comes next. */
+  private async commit(generation: Generation): Promise<void> {
+    while (generation.committing) await generation.committing;
+    if (generation.handled.size === 0 || generation.fenced) return;
+    generation.committing = this.commitNow(generation).finally(() => (generation.committing = null));
+    await generation.committing;
+  }
+
+  private async commitNow(generation: Generation): Promise<void> {
+    const { handled, id: groupGenerationId, memberId } = generation;
+    const offsets = [...handled].map(([lane, next]) => ({ topic: lane.topic, partition: lane.partition, lane, next }));
+    try {
+      const coordinator = await this.coordinate();
+      const topics = byTopic(offsets, ({ partition, next }) => ({ partition, offset: `${next}` }));
+      await coordinator.offsetCommit({ groupId: this.groupId, groupGenerationId, memberId, topics });
+      for (const { lane, next } of offsets) if (handled.get(lane) === next) handled.delete(lane);
+    } catch (error) {
+      this.refused(generation, error);
+      if (generation.fenced) return;
+      generation.commitTimer ??= setTimeout(() => {
+        generation.commitTimer = null;
+        void this.commit(generation);
+      }, LAST_PAUSE_MS);
+    }
+  }
+
+  /** What an error of the coordinator means for the generation. */
+  private refused(generation: Generation, error: unknown): void {
+    const type = errorType(error);
+    if (generation.fenced) return;
+    if (type === 'REBALANCE_IN_PROGRESS') generation.ending = true;
+    else if (FENCED.has(type)) this.fence(generation, error);
+    else this.afterError(error);
+    this.bell.ring();
+  }
+
+  private fence(generation: Generation, error: unknown): void {
+    const busy = generation.lanes.filter((lane) => !lane.idle).map((lane) => idOf(lane));
+    generation.fenced = true;
+    this.memberId = '';
+    const inHand = busy.length > 0 ? ` The batches in hand of ${busy.join(', ')} will not be committed.` : '';
+    this.report(
+      new Error(
+        `The group ${this.options.subscription.group} has gone on without this member, which joins again.${inHand}`,
+        {
+          cause: error,
+        },
+      ),
+    );
+  }
+
+  private afterError(error: unknown): void {
+    const type = errorType(error);
+    this.lastError = error;
+    if (type === 'REBALANCE_IN_PROGRESS') return;
+    if (FENCED.has(type)) {
+      this.memberId = '';
+      return;
+    }
+    this.options.client.release(this.cluster);
+    this.cluster = null;
+    this.coordinator = null;
+    this.downSince ||= Date.now();
+    if (this.down || (type !== '' && Date.now() - this.downSince < SETTLING_MS)) return;
+    this.down = true;
+    this.report(new EngineUnavailable('event log', error));
+  }
+
+  private up(): void {
+    this.down = false;
+    this.downSince = 0;
+    this.bell.ring();
+  }
+
+  private async leave(): Promise<void> {
+    const { groupId, memberId } = this;
+    if (memberId !== '' && this.coordinator)
+      await this.coordinator.leaveGroup({ groupId, memberId }).catch(() => undefined);
+    this.options.client.release(this.cluster);
+  }
+
+  private async coordinate(): Promise<KafkaBroker> {
+    const cluster = await this.connect();
+    this.coordinator ??= await cluster.findGroupCoordinator({ groupId: this.groupId });
+    return this.coordinator;
+  }
+
+  private async connect(): Promise<KafkaCluster> {
+    const cluster = (this.cluster ??= this.options.client.cluster());
+    await cluster.connect();
+    await cluster.addMultipleTargetTopics([...this.names.keys()]);
+    return cluster;
+  }
+
+  private report(error: unknown): void {
+    try {
+      this.options.subscription.onError?.(error);
+    } catch {
+      // As in Lane.report.
+    }
+  }
+}
