@@ -91,7 +91,11 @@ export interface TableKeys {
   readonly uniques?: readonly (readonly string[])[];
 }
 
-/** Creates a table with its keys, alike on both engines. */
+/**
+ * Creates a table with its keys, alike on both engines; does nothing where there is one of that name. MySQL has no
+ * transactions around migrations: one that was cut short runs again from its start, so each of its steps has to bear that.
+ * The table and its keys are one statement, there together or not at all.
+ */
 export async function createTable(
   runner: QueryRunner,
   name: string,
@@ -123,6 +127,7 @@ export async function createTable(
       columns: [...first, ...rest],
       indices: [...indexes.map((names) => index(names, false)), ...uniques.map((names) => index(names, true))],
     }),
+    true,
   );
 }
 

@@ -1,18 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
+import { accountsOf } from './contract-tools.js';
 import type { Database, SqlValue } from './port.js';
 
 /** The part of the contract about single statements and column types; contract.ts makes the tables. */
 export function rowContract(db: () => Database): void {
-  const account = async (balance: number): Promise<string> => {
-    const id = randomUUID();
-    await db().transaction((tx) => tx.insert('accounts', [{ id, balance }]));
-    return id;
-  };
-  const balanceOf = async (id: string): Promise<number | undefined> =>
-    (await db().read<{ balance: number }>('SELECT balance FROM accounts WHERE id = ?', [id]))[0]?.balance;
-  const count = async (table: string): Promise<number | undefined> =>
-    (await db().read<{ n: number }>(`SELECT COUNT(*) AS n FROM ${table}`))[0]?.n;
+  const { account, balanceOf, count } = accountsOf(db);
 
   describe('writing', () => {
     test('5,000 rows go in with one insert, and come back in order through lock', async () => {
@@ -29,6 +22,19 @@ export function rowContract(db: () => Database): void {
       const ids = rows.map((row) => row.id);
       const locked = await db().transaction((tx) => tx.lock<{ id: string }>('accounts', 'id', [...ids].reverse()));
       expect(locked.map((row) => row.id)).toEqual(ids);
+    });
+
+    test('a duplicate among many long rows leaves none of them, and the transaction goes on', async () => {
+      const things = Array.from({ length: 600 }, (_, i) => ({ name: `n${i}`, story: 'x'.repeat(5_000) }));
+      await db().transaction(async (tx) => {
+        await expect(tx.insert('things', [...things, { name: 'n0', story: '' }])).rejects.toMatchObject({
+          code: 'CONFLICT',
+        });
+        expect(await tx.query('SELECT COUNT(*) AS n FROM things')).toEqual([{ n: 0 }]);
+        expect(await tx.insertNew('things', ['name'], things)).toBe(600);
+        expect(await tx.insertNew('things', ['name'], [...things, { name: 'n600', story: '' }])).toBe(1);
+      });
+      expect(await count('things')).toBe(601);
     });
 
     test('lock answers each row once, in id order, and nothing for ids that are missing', async () => {

@@ -3,8 +3,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { EngineUnavailable } from '../errors/errors.js';
 import { columnsFor, createTable } from './columns.js';
+import { concurrencyContract } from './contract-concurrency.js';
 import { rowContract } from './contract-rows.js';
-import type { Database, DatabaseOptions, Transaction } from './port.js';
+import { accountsOf } from './contract-tools.js';
+import type { Database, DatabaseOptions } from './port.js';
 
 /** Somewhere to open databases: a folder, a server. */
 export interface DatabaseEngine {
@@ -109,20 +111,7 @@ export function databaseContract(
       await engine.dispose();
     });
 
-    const account = async (balance = 0): Promise<string> => {
-      const id = randomUUID();
-      await db.transaction((tx) => tx.insert('accounts', [{ id, balance }]));
-      return id;
-    };
-    const balanceOf = async (id: string): Promise<number | undefined> =>
-      (await db.read<{ balance: number }>('SELECT balance FROM accounts WHERE id = ?', [id]))[0]?.balance;
-    const count = async (table: string): Promise<number | undefined> =>
-      (await db.read<{ n: number }>(`SELECT COUNT(*) AS n FROM ${table}`))[0]?.n;
-    const add = async (tx: Transaction, id: string, amount: number): Promise<void> => {
-      const [row] = await tx.lock<{ balance: number }>('accounts', 'id', [id]);
-      if (!row) throw new Error('The account is gone.');
-      await tx.execute('UPDATE accounts SET balance = ? WHERE id = ?', [row.balance + amount, id]);
-    };
+    const { account, add, balanceOf, count } = accountsOf(() => db);
 
     describe('atomicity', () => {
       test('all that a transaction wrote is there when its promise resolves, and its answer is handed on', async () => {
@@ -203,94 +192,7 @@ export function databaseContract(
       });
     });
 
-    describe('concurrency', () => {
-      test('20 workers that lock, read and write one row lose no increment', async () => {
-        const id = await account(0);
-        const worker = async (): Promise<void> => {
-          for (let i = 0; i < 10; i++) await db.transaction((tx) => add(tx, id, 1));
-        };
-        await Promise.all(Array.from({ length: 20 }, worker));
-        expect(await balanceOf(id)).toBe(200);
-      });
-
-      test('50 transfers that lock crosswise in both directions all end and lose nothing', async () => {
-        const [a, b] = [await account(1_000), await account(1_000)];
-        const transfer = (from: string, to: string, amount: number): Promise<void> =>
-          db.transaction(async (tx) => {
-            await add(tx, from, -amount);
-            await add(tx, to, amount);
-          });
-        await Promise.all(Array.from({ length: 50 }, (_, i) => (i % 2 === 0 ? transfer(a, b, 3) : transfer(b, a, 2))));
-        expect([await balanceOf(a), await balanceOf(b)]).toEqual([975, 1_025]);
-      });
-
-      test('two handles on one database take turns on a row', async () => {
-        const other = await open();
-        const id = await account(0);
-        await Promise.all(
-          Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? db : other).transaction((tx) => add(tx, id, 1))),
-        );
-        expect(await other.read('SELECT balance FROM accounts WHERE id = ?', [id])).toEqual([{ balance: 40 }]);
-      });
-
-      const twins = async (firstCommits: boolean): Promise<{ fresh: number; log: string[]; payload: unknown }> => {
-        const row = { actor_id: randomUUID(), request_key: 'pay-1' };
-        const log: string[] = [];
-        let second: Promise<{ fresh: number; payload: unknown }> | undefined;
-        const first = db.transaction(async (tx) => {
-          await tx.insertNew('requests', ['actor_id', 'request_key'], [{ ...row, payload: null }]);
-          second ??= db.transaction(async (twin) => {
-            const fresh = await twin.insertNew(
-              'requests',
-              ['actor_id', 'request_key'],
-              [{ ...row, payload: '"twin"' }],
-            );
-            log.push('twin answered');
-            const [found] = await twin.query<{ payload: string }>('SELECT payload FROM requests WHERE actor_id = ?', [
-              row.actor_id,
-            ]);
-            return { fresh, payload: found?.payload };
-          });
-          // Long enough for a twin that does not wait to be done.
-          for (let i = 0; i < 50; i++) await db.read('SELECT 1 AS one');
-          await tx.execute('UPDATE requests SET payload = ? WHERE actor_id = ?', ['"first"', row.actor_id]);
-          log.push('first ends');
-          if (!firstCommits) throw new Error('first fails');
-        });
-        if (firstCommits) await first;
-        else await expect(first).rejects.toThrow('first fails');
-        const { fresh, payload } = (await second) ?? { fresh: -1, payload: undefined };
-        return { fresh, log, payload };
-      };
-
-      test('insertNew waits for a concurrent twin, then answers 0 and sees what the twin committed', async () => {
-        expect(await twins(true)).toEqual({ fresh: 0, log: ['first ends', 'twin answered'], payload: '"first"' });
-      });
-
-      test('insertNew waits for a concurrent twin, then inserts when the twin rolled back', async () => {
-        expect(await twins(false)).toEqual({ fresh: 1, log: ['first ends', 'twin answered'], payload: '"twin"' });
-      });
-
-      test('of 20 concurrent insertNew of one key exactly one is new', async () => {
-        const row = { actor_id: randomUUID(), request_key: 'k', payload: null };
-        const answers = await Promise.all(
-          Array.from({ length: 20 }, () =>
-            db.transaction((tx) => tx.insertNew('requests', ['actor_id', 'request_key'], [row])),
-          ),
-        );
-        expect(answers.sort()).toEqual([...Array.from({ length: 19 }, () => 0), 1]);
-      });
-
-      (features.rowLocks ? test : test.skip)('transactions on different rows run side by side', async () => {
-        const [a, b] = [await account(0), await account(0)];
-        await db.transaction(async (tx) => {
-          await add(tx, a, 1);
-          await db.transaction((other) => add(other, b, 1));
-        });
-        expect([await balanceOf(a), await balanceOf(b)]).toEqual([1, 1]);
-      });
-    });
-
+    concurrencyContract(() => db, open, features);
     rowContract(() => db);
 
     describe('life', () => {
@@ -314,6 +216,24 @@ export function databaseContract(
         expect(await two.read('SELECT name FROM migrations ORDER BY name')).toEqual(
           migrations.map((m) => ({ name: m.name })),
         );
+      });
+
+      test('a migration that was cut short runs again from its start and completes', async () => {
+        let cut = true;
+        class Cut1700000000001 extends First1700000000001 {
+          override async up(runner: QueryRunner): Promise<void> {
+            await super.up(runner);
+            if (cut) throw new Error('cut short');
+            await createTable(runner, 'later', [columnsFor(runner).id('id')], { primaryKey: ['id'] });
+          }
+        }
+        const handle = await engine.open({ name: `${title}_e`, migrations: [Cut1700000000001] });
+        opened.push(handle);
+        await expect(handle.migrate()).rejects.toThrow('cut short');
+        cut = false;
+        await handle.migrate();
+        expect(await handle.read('SELECT COUNT(*) AS n FROM accounts, later')).toEqual([{ n: 0 }]);
+        expect(await handle.read('SELECT name FROM migrations')).toEqual([{ name: 'Cut1700000000001' }]);
       });
 
       test('a later release runs only its new migrations', async () => {

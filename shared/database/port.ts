@@ -37,7 +37,8 @@ export interface Transaction {
 /**
  * A subgraph's own database. Contract (contract.ts):
  * - `transaction` is atomic and durable once its promise resolves; a throw inside rolls everything back and is rethrown.
- * - Deadlocks, lock time-outs and serialisation failures repeat `work` from its start, so `work` has no effect outside `tx`.
+ * - Deadlocks, lock time-outs and connections lost before the commit repeat `work` from its start, so `work` has no effect
+ *   outside `tx`. Once the commit was sent nothing is repeated: without an answer it is `EngineUnavailable`, done or not.
  * - `transaction` is not called inside another one's `work`: it would wait for itself.
  * - `read` sees only what is committed, and waits for no transaction.
  * - A database that cannot be reached rejects with `EngineUnavailable`.

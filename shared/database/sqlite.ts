@@ -9,7 +9,10 @@ import { columnsOf, insertNewSql, insertSql, lockChunks, lockSql, upsertSql, val
 import { Connection, translated } from './sqlite-connection.js';
 
 export interface SqliteDatabaseOptions extends DatabaseOptions {
-  /** Path of the database file; folders are made. One process at a time uses it. */
+  /**
+   * Path of the database file; folders are made. One process at a time runs on it. Another may write beside it now and
+   * then, as tools do: whoever comes second waits up to five seconds, and stands still meanwhile.
+   */
   readonly file: string;
   /** Hears of a failed fsync, after which this process writes no more: see Durability. */
   readonly onFailure?: ((error: Error) => void) | undefined;

@@ -1,11 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { columnsFor, createTable } from '../database/columns.js';
+import type { DatabaseEngine } from '../database/contract.js';
 import type { Database, Transaction } from '../database/port.js';
-import { openSqliteDatabase } from '../database/sqlite.js';
+import { testDatabases } from '../database/testing.js';
 import { saveNewer } from './replicas.js';
 
 class Replica1700000000000 implements MigrationInterface {
@@ -24,19 +22,18 @@ interface Thing {
   readonly version: number;
 }
 
-let folder: string;
+let databases: DatabaseEngine;
 let database: Database;
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'tributary-replicas-'));
-  const file = join(folder, 'database.sqlite');
-  database = await openSqliteDatabase({ name: 'test', file, migrations: [Replica1700000000000] });
+  databases = await testDatabases();
+  database = await databases.open({ name: 'test', migrations: [Replica1700000000000] });
   await database.migrate();
 });
 
 afterEach(async () => {
   await database.close();
-  await rm(folder, { recursive: true });
+  await databases.dispose();
 });
 
 const write = (tx: Transaction, ...things: readonly Thing[]): Promise<void> =>

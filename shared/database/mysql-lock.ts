@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto';
+import type { Connection } from 'mysql2';
+import type { AdvisoryLock } from './port.js';
+import { rowsOf } from './mysql-statements.js';
+
+/**
+ * A server keeps a lock for as long as it believes in the connection. Of a machine that vanished it hears nothing for
+ * hours, so it is told to give up after IDLE_S seconds without a word, and gets one every HEARTBEAT_MS.
+ */
+const IDLE_S = 30;
+const HEARTBEAT_MS = 10_000;
+
+/** How long the server may take to say who holds a lock, in milliseconds; then it counts as lost. */
+const ANSWER_MS = 5_000;
+
+/** Name of a lock on the server, which has one space of names for all databases and takes 64 characters. */
+export function lockName(database: string, name: string): string {
+  const full = `${database}.${name}`;
+  return full.length <= 64 ? full : createHash('sha256').update(full).digest('hex');
+}
+
+/**
+ * Takes the lock on a connection of its own, which is closed when there is none to be had or when it ends.
+ * Waits `waitSeconds` for another holder; null if that was not enough.
+ */
+export async function takeLock(connection: Connection, name: string, waitSeconds: number): Promise<MysqlLock | null> {
+  try {
+    await rowsOf(connection, `SET SESSION wait_timeout = ${IDLE_S}`);
+    const sql = 'SELECT GET_LOCK(?, ?) AS taken';
+    const [row] = await rowsOf(connection, sql, [name, waitSeconds], waitSeconds * 1_000 + ANSWER_MS);
+    if ((row as { taken: number | null }).taken === 1) return new MysqlLock(connection, name);
+  } catch (error) {
+    connection.destroy();
+    throw error;
+  }
+  connection.end();
+  return null;
+}
+
+export class MysqlLock implements AdvisoryLock {
+  private held = true;
+  private readonly heartbeat = setInterval(() => void this.isHeld(), HEARTBEAT_MS).unref();
+
+  constructor(
+    private readonly connection: Connection,
+    private readonly name: string,
+  ) {
+    connection.on('error', () => this.lose());
+    connection.on('end', () => this.lose());
+  }
+
+  async isHeld(): Promise<boolean> {
+    if (!this.held) return false;
+    try {
+      const sql = 'SELECT IS_USED_LOCK(?) = CONNECTION_ID() AS held';
+      const [row] = await rowsOf(this.connection, sql, [this.name], ANSWER_MS);
+      if ((row as { held: number | null }).held !== 1) this.lose();
+    } catch {
+      this.lose();
+    }
+    return this.held;
+  }
+
+  /** Never throws: a lock whose connection is gone is free. */
+  async release(): Promise<void> {
+    if (!this.held) return;
+    this.held = false;
+    clearInterval(this.heartbeat);
+    try {
+      await rowsOf(this.connection, 'SELECT RELEASE_LOCK(?) AS released', [this.name], ANSWER_MS);
+      this.connection.end();
+    } catch {
+      this.connection.destroy();
+    }
+  }
+
+  private lose(): void {
+    if (!this.held) return;
+    this.held = false;
+    clearInterval(this.heartbeat);
+    this.connection.destroy();
+  }
+}

@@ -1,0 +1,84 @@
+import type { Connection, FieldPacket, ResultSetHeader, RowDataPacket } from 'mysql2';
+import type { SqlValue } from './port.js';
+import { Interrupted, translated } from './mysql-errors.js';
+
+/** How long a statement may take, in milliseconds: longer than it may wait for a lock. Then its connection is given up. */
+const STATEMENT_MS = 60_000;
+
+/** Column types of the protocol whose values may be larger than a number can hold. */
+const LONGLONG = 8;
+const NEWDECIMAL = 246;
+
+interface Answer {
+  readonly result: ResultSetHeader | RowDataPacket[];
+  readonly fields: FieldPacket[] | undefined;
+}
+
+/**
+ * Rows of a SELECT; integers and decimals as numbers.
+ * @throws RangeError if a whole number lies beyond 2^53 - 1: it would not be the one that was stored.
+ */
+export async function rowsOf(
+  connection: Connection,
+  sql: string,
+  params: readonly SqlValue[] = [],
+  timeoutMs = STATEMENT_MS,
+): Promise<unknown[]> {
+  const { result, fields = [] } = await send(connection, sql, params, timeoutMs);
+  if (!Array.isArray(result)) return [];
+  for (const { name, columnType } of fields) {
+    if (columnType !== LONGLONG && columnType !== NEWDECIMAL) continue;
+    // The driver answers text where a number might lose digits.
+    for (const row of result) if (typeof row[name] === 'string') row[name] = numberOf(row[name], name);
+  }
+  return result;
+}
+
+/** How many rows a statement touched; for an UPDATE those it matched. */
+export async function run(connection: Connection, sql: string, params: readonly SqlValue[] = []): Promise<number> {
+  const { result } = await send(connection, sql, params, STATEMENT_MS);
+  if (Array.isArray(result)) return 0;
+  // Without the flag FOUND_ROWS, which would also change what INSERT … ON DUPLICATE KEY counts, `affectedRows` leaves out
+  // the rows that stayed the same. "Rows matched: 2  Changed: 1  Warnings: 0", in the server's language.
+  const matched = /^\s*UPDATE\b/i.test(sql) ? /\d+/.exec(result.info) : null;
+  return matched ? Number(matched[0]) : result.affectedRows;
+}
+
+/**
+ * Text with the values in it, not prepared statements: those were no faster (4 inserts in a transaction: 400 to 980 a
+ * second as text, 260 to 650 prepared), bind every number as a DOUBLE, and take a round trip more the first time.
+ */
+function send(connection: Connection, sql: string, params: readonly SqlValue[], timeoutMs: number): Promise<Answer> {
+  const values = params.map(bound);
+  return new Promise((resolve, reject) => {
+    // Not the driver's own time limit: its timers outlive connections that are lost.
+    const timer = setTimeout(() => {
+      connection.destroy();
+      // A server that does not answer would not answer the same again either.
+      reject(new Interrupted(new Error(`No answer within ${timeoutMs} ms.`), false, true));
+    }, timeoutMs);
+    connection.query<ResultSetHeader | RowDataPacket[]>(sql, values, (error, result, fields) => {
+      clearTimeout(timer);
+      if (error === null) resolve({ result, fields });
+      else reject(translated(error));
+    });
+  });
+}
+
+function bound(value: SqlValue | undefined): SqlValue {
+  if (value === undefined) return null;
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new TypeError(`${value} cannot be stored.`);
+  // The driver would write out its fields as SQL.
+  if (typeof value === 'object' && value !== null) {
+    throw new TypeError('A value bound to SQL must be a string, a number, a boolean or null.');
+  }
+  return value;
+}
+
+function numberOf(text: string, column: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) && !text.includes('.')) {
+    throw new RangeError(`${column} is ${text}, more than a number can hold exactly.`);
+  }
+  return value;
+}

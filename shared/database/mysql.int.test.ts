@@ -1,0 +1,4 @@
+import { databaseContract } from './contract.js';
+import { mysqlDatabases } from './testing.js';
+
+databaseContract('mysql', () => Promise.resolve(mysqlDatabases()), { rowLocks: true });
