@@ -71,11 +71,11 @@ export interface CollectionSpec {
 
 /**
  * Documents by id, newest version wins. Contract (contract.ts):
- * - `putIfNewer` stores a document only where none or an older version is there, also when callers race (MongoDB's
- *   E11000 means stale, not failure); what it stored is durable and visible to every later read.
+ * - `putIfNewer` stores a document only where none or an older version is there, also when callers race; what it stored is
+ *   durable and visible to every later read.
  * - Within one call the newest of several versions of an id wins, the first of equal ones. A call that rejects may
  *   have stored some of its documents: repeat it.
- * - Documents come back as JSON gives them; later changes of the caller's object do not show.
+ * - Documents come back as JSON gives them, whatever their keys; later changes of the caller's object do not show.
  * - A collection that is not there reads as empty, and is made by the first put, without indexes.
  * - Names, fields, ids and values that cannot be kept exactly are `VALIDATION` (input.ts).
  * - Reads never see part of a document. An engine that cannot be reached rejects with `EngineUnavailable`.

@@ -23,7 +23,7 @@ documentStoreContract(
       open: () => Promise.resolve(openSqliteDocumentStore({ file: join(folder, 'contract.sqlite') })),
       dispose: () => Promise.resolve(),
     }),
-  { anyKeys: true, propertyRuns: 150 },
+  { propertyRuns: 150 },
 );
 
 interface Step {

@@ -15,7 +15,7 @@ import {
 
 /** Statements kept prepared. The code's own shapes of queries are far fewer; searches of many words must not pile up. */
 const MAX_STATEMENTS = 256;
-/** Waiting for a lock stops the whole process, and nobody else should write to the file anyway. */
+/** Waiting for a lock stops the whole process; besides it only a tool writes to the file, for a moment. */
 const BUSY_MS = 1_000;
 /** The file, not the data, is at fault: full or failing disk, a lock that another process holds. */
 const AWAY = /^SQLITE_(BUSY|LOCKED|FULL|IOERR|CANTOPEN|READONLY|NOMEM)/;
