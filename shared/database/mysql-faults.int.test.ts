@@ -1,6 +1,7 @@
 /** What the contract cannot say: connections that die, servers that refuse, and what MySQL does in its own way. */
 import { randomUUID } from 'node:crypto';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import mysql from 'mysql2/promise';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
@@ -78,6 +79,26 @@ const causeOf = async (promise: Promise<unknown>): Promise<string> => {
 };
 
 describe('a transaction', () => {
+  test('a process that is frozen in a transaction holds its rows for seconds, and finds its work undone', async () => {
+    const [frozen, other] = [await open(), await open()];
+    const id = await row(other);
+    let thaw = (): void => undefined;
+    const ice = new Promise<void>((melt) => (thaw = melt));
+    let attempts = 0;
+    const work = frozen.transaction(async (tx) => {
+      await raise(tx, id);
+      // Whoever is frozen says nothing to the server.
+      if (attempts++ === 0) await ice;
+    });
+    await until(() => attempts > 0);
+    await other.transaction((tx) => raise(tx, id));
+    expect(await countOf(other, id)).toBe(1);
+    thaw();
+    await work;
+    expect(attempts).toBe(2);
+    expect(await countOf(other, id)).toBe(2);
+  }, 60_000);
+
   test('whose connection dies is begun again and has its effect once', async () => {
     const database = await open();
     const id = await row(database);
@@ -164,6 +185,16 @@ test('connections that the server dropped while nobody used them are nobody`s er
     await use();
   }
   expect(await countOf(database, id)).toBe(1);
+});
+
+test('an error shows the statement, and none of the values in it', async () => {
+  const database = await open();
+  const secret = 'a secret '.repeat(5);
+  const error = await database
+    .transaction((tx) => tx.insert('counts', [{ id: secret, n: 0 }]))
+    .catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ code: 'ER_DATA_TOO_LONG', sql: 'INSERT INTO `counts` (`id`, `n`) VALUES (?, ?)' });
+  expect(inspect(error)).not.toContain('secret');
 });
 
 test('a sum beyond what a number holds throws instead of being nearly right', async () => {

@@ -13,7 +13,9 @@ export class MysqlTransaction implements Transaction {
   private open = true;
   private interruption: Interrupted | undefined;
 
-  constructor(private readonly connection: Connection) {}
+  constructor(private readonly connection: Connection) {
+    connection.on('error', this.lose);
+  }
 
   /** Why the engine gave up on the transaction, if it did. */
   get failure(): Interrupted | undefined {
@@ -66,7 +68,13 @@ export class MysqlTransaction implements Transaction {
 
   close(): void {
     this.open = false;
+    this.connection.off('error', this.lose);
   }
+
+  /** The connection went while nothing was asked of it: a COMMIT will not even be sent. */
+  private readonly lose = (error: unknown): void => {
+    this.interruption ??= new Interrupted(error, true, true);
+  };
 
   /** One statement is all or nothing by itself; several are within a savepoint, for a caller that goes on after an error. */
   private async write(

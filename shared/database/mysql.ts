@@ -38,8 +38,14 @@ const LAST_PAUSE_MS = 250;
 /** How long a connection may take to be made, in milliseconds. */
 const CONNECT_MS = 5_000;
 
-/** An unused connection is closed after this, in milliseconds. */
-const IDLE_MS = 60_000;
+/**
+ * A process that is frozen in the middle of a transaction holds its rows, and everybody who wants them, for as long as the
+ * server believes in its connection: so many seconds without a statement. No transaction of ours waits for anything else.
+ */
+const SILENCE_S = 15;
+
+/** An unused connection is closed after this, in milliseconds: before the server does it. */
+const IDLE_MS = 10_000;
 
 /** How long `close` waits for the server, in milliseconds. */
 const CLOSE_MS = 2_000;
@@ -53,7 +59,7 @@ const MIGRATION_WAIT_S = 300;
  */
 const SESSION = [
   'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
-  `SET SESSION autocommit = 1, innodb_lock_wait_timeout = 10, time_zone = '+00:00', sql_mode =
+  `SET SESSION autocommit = 1, innodb_lock_wait_timeout = 10, wait_timeout = ${SILENCE_S}, time_zone = '+00:00', sql_mode =
    'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'`,
 ] as const;
 

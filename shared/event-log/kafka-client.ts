@@ -13,6 +13,7 @@ import {
 } from 'kafkajs';
 import RequestQueue from 'kafkajs/src/network/requestQueue/index.js';
 import type { TlsOptions } from '../config/tls.js';
+import { EngineUnavailable } from '../errors/errors.js';
 import type { Logger } from '../observability/logger.js';
 
 export interface KafkaConnectionOptions {
@@ -137,6 +138,7 @@ export class KafkaClient {
   private readonly config: KafkaConfig;
   private readonly prefix: string;
   private readonly open = new Map<KafkaCluster, Line>();
+  private closed = false;
   private readonly goodbyes = new Set<Promise<void>>();
 
   constructor({ brokers, namespace, clientId, tls, sasl, log, socketFactory = plainOrTls }: KafkaConnectionOptions) {
@@ -169,6 +171,8 @@ export class KafkaClient {
 
   /** A cluster of its own: its connections, not made yet. kafkajs hands it to whoever assigns partitions, and only there. */
   cluster(): KafkaCluster {
+    // Who is still asking tries again after every failure, and would connect behind our back.
+    if (this.closed) throw closedLog();
     const line = new Line(this.config.socketFactory ?? plainOrTls);
     const captured: Cluster[] = [];
     new Kafka({ ...this.config, socketFactory: line.socketFactory }).consumer({
@@ -204,11 +208,16 @@ export class KafkaClient {
     this.goodbyes.add(goodbye);
   }
 
-  /** Resolves when everything released is gone. */
-  async released(): Promise<void> {
+  /** Releases every cluster and makes no other; resolves when all are gone. */
+  async close(): Promise<void> {
+    this.closed = true;
+    for (const cluster of this.open.keys()) this.release(cluster);
     await Promise.all(this.goodbyes);
   }
 }
+
+export const closedLog = (): EngineUnavailable =>
+  new EngineUnavailable('event log', new Error('The event log is closed.'));
 
 const RELEASED = 'released by its owner';
 const KEEP_ALIVE_MS = 60_000;

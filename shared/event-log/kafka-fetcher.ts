@@ -104,16 +104,17 @@ export class Fetcher {
         await this.bell.wait();
         continue;
       }
+      const round = this.round;
       try {
-        const round = this.round;
         const cluster = await this.connect();
         if (round !== this.round) continue;
         const polls = [...byLeader(cluster, this.lanes)].map(([node, led]) => this.poll(cluster, node, led, round));
         await Promise.race([Promise.all(polls), this.ended(round)]);
         pause = FIRST_PAUSE_MS;
       } catch (error) {
+        // Cut by ourselves, for the lanes of the next round.
+        if (round !== this.round) continue;
         this.begin();
-        if (this.stopped) return;
         this.failures++;
         if (!this.down && (errorType(error) === '' || this.failures >= SETTLING_ANSWERS)) {
           this.down = true;

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { AssignerProtocol } from 'kafkajs';
 import { EngineUnavailable } from '../errors/errors.js';
 import { Bell } from './kafka-bell.js';
@@ -23,6 +24,8 @@ const DEFAULT_MAX_BATCH = 100;
 const HEARTBEAT_MS = 1_000;
 /** Positions are written this long after the first of them moved. A crash within it repeats that much. */
 const COMMIT_AFTER_MS = 20;
+/** Whoever stops tries this long to write them; brokers that are away shall not hold up what else has to stop. */
+const LAST_COMMIT_MS = 3_000;
 const FIRST_PAUSE_MS = 100;
 const LAST_PAUSE_MS = 2_000;
 /** What brokers answer while they settle (a coordinator being made, a leader chosen) is trouble only after this time. */
@@ -284,10 +287,12 @@ export class GroupMember {
   private async drain(generation: Generation): Promise<void> {
     this.fetcher.follow([]);
     await Promise.all(generation.lanes.map((lane) => lane.leave()));
-    const deadline = Date.now() + GIVE_UP_MS;
-    while (generation.handled.size > 0 && !generation.fenced && Date.now() < deadline) {
+    const begun = Date.now();
+    const patience = (): number => (this.stopping ? LAST_COMMIT_MS : GIVE_UP_MS);
+    while (generation.handled.size > 0 && !generation.fenced && Date.now() - begun < patience()) {
       await this.commit(generation);
-      if (generation.handled.size > 0 && !generation.fenced) await this.bell.wait(FIRST_PAUSE_MS);
+      // Not on the bell, which every failure rings: each heartbeat's would bring the next commit, and the other way round.
+      if (generation.handled.size > 0 && !generation.fenced) await delay(FIRST_PAUSE_MS);
     }
     if (generation.commitTimer) clearTimeout(generation.commitTimer);
     // Over: what a commit still under way is told must not touch the next generation.

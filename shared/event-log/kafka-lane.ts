@@ -6,8 +6,9 @@ import type { Batch, StoredRecord } from './port.js';
 const FIRST_PAUSE_MS = 50;
 const LAST_PAUSE_MS = 5_000;
 
-/** With so many records at hand a partition is not asked for more: enough to work on until the next answer. */
+/** With so much at hand a partition is not asked for more: enough to work on until the next answer. */
 const ENOUGH_RECORDS = 500;
+const ENOUGH_CHARACTERS = 1024 * 1024;
 
 export interface LaneOptions {
   /** Name in the port, and on the brokers. */
@@ -37,6 +38,8 @@ export class Lane {
   /** Called when the lane wants more than it did. */
   onHungry: () => void = () => undefined;
   private readonly waiting: StoredRecord[] = [];
+  /** Of the values that wait. */
+  private characters = 0;
   private endOffset = 0;
   private running: Promise<void> | null = null;
   private left = false;
@@ -61,7 +64,11 @@ export class Lane {
   }
 
   wants(): boolean {
-    return !this.left && this.waiting.length < ENOUGH_RECORDS && Date.now() >= this.blockedUntil;
+    return !this.left && !this.full && Date.now() >= this.blockedUntil;
+  }
+
+  private get full(): boolean {
+    return this.waiting.length >= ENOUGH_RECORDS || this.characters >= ENOUGH_CHARACTERS;
   }
 
   /** Takes what was fetched at `position`; the partition goes on at `next`. */
@@ -69,7 +76,10 @@ export class Lane {
     if (this.left) return;
     this.endOffset = endOffset;
     this.position = next;
-    for (const record of records) this.waiting.push(record);
+    for (const record of records) {
+      this.waiting.push(record);
+      this.characters += record.value.length;
+    }
     if (this.waiting.length > 0) this.running ??= this.run().finally(() => (this.running = null));
     // Only what nobody may see was there, such as the marks of transactions: it counts as handled.
     else if (this.idle) this.options.onHandled?.(next);
@@ -137,12 +147,13 @@ export class Lane {
         pause = Math.min(pause * 2, LAST_PAUSE_MS);
         continue;
       }
-      const wasFull = this.waiting.length >= ENOUGH_RECORDS;
+      const wasFull = this.full;
       this.waiting.splice(0, records.length);
+      for (const record of records) this.characters -= record.value.length;
       const last = records.at(-1);
       // Also when leaving meanwhile: what was handled is committed if the partition is still ours.
       if (last && onHandled && !onHandled(last.offset + 1)) return;
-      if (wasFull && this.waiting.length < ENOUGH_RECORDS) this.onHungry();
+      if (wasFull && !this.full) this.onHungry();
       // So that a backlog starves nobody.
       await breathe();
     }

@@ -60,11 +60,6 @@ export class KafkaLink {
     }
   }
 
-  close(): void {
-    this.client.release(this.cluster);
-    this.cluster = null;
-  }
-
   private async attempt<T>(
     cluster: KafkaCluster,
     topics: readonly string[],

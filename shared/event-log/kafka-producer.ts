@@ -110,15 +110,13 @@ export class KafkaProducer {
     }
     return new Promise((resolve, reject) => {
       this.pending.push({ records, bytes, resolve, reject, refusal: null });
-      this.running ??= this.run().finally(() => (this.running = null));
+      this.running ??= this.run();
     });
   }
 
   /** Resolves when every append made so far has ended. */
-  async close(): Promise<void> {
+  async ended(): Promise<void> {
     while (this.running) await this.running;
-    this.link.close();
-    this.disconnect();
   }
 
   private async run(): Promise<void> {
@@ -143,6 +141,8 @@ export class KafkaProducer {
         for (const call of [...calls, ...this.pending.splice(0)]) call.reject(call.refusal ?? away);
       }
     }
+    // In the same breath as the last look: an append made a moment later must find that nobody is left to take it.
+    this.running = null;
   }
 
   private take(): Call[] {
@@ -253,11 +253,15 @@ export class KafkaProducer {
     await cluster.connect();
     await cluster.addMultipleTargetTopics([...new Set(open.map((chunk) => chunk.topic))]);
     const leaders = byLeader(cluster, open);
+    const [anyNode = ''] = leaders.keys();
+    // One for all leaders: what is sent again has to come from whoever sent it first.
+    const producer = this.producer ?? (await newProducer(await cluster.findBroker({ nodeId: anyNode })));
+    if (round !== this.round) throw new Error('Given up.');
+    this.producer = producer;
     const answers = await Promise.allSettled(
       [...leaders].map(async ([nodeId, led]) => {
         const broker = await cluster.findBroker({ nodeId });
-        this.producer ??= await newProducer(broker);
-        await this.produce(broker, this.producer, led, round);
+        await this.produce(broker, producer, led, round);
       }),
     );
     // A refusal is only looked into once everything else has gone.

@@ -1,5 +1,6 @@
 import { EngineUnavailable } from '../errors/errors.js';
 import {
+  closedLog,
   committedOffsets,
   idOf,
   KafkaClient,
@@ -50,8 +51,7 @@ export async function openKafkaEventLog(options: KafkaEventLogOptions): Promise<
     const logId = await readLogId(client, link, producer, options.replicationFactor ?? BROKERS_CHOOSE);
     return new KafkaEventLog(options, logId, client, link, producer);
   } catch (error) {
-    link.close();
-    await producer.close();
+    await client.close();
     throw error;
   }
 }
@@ -179,9 +179,8 @@ class KafkaEventLog implements EventLog {
   private async shut(): Promise<void> {
     await Promise.allSettled([...this.open].map((reader) => reader.stop()));
     this.closed = true;
-    await this.producer.close();
-    this.link.close();
-    await this.client.released();
+    await this.producer.ended();
+    await this.client.close();
   }
 
   private async askRanges(name: string): Promise<PartitionRange[]> {
@@ -237,7 +236,7 @@ class KafkaEventLog implements EventLog {
 
   /** While closing, handlers that finish their batch may still append; nothing new begins to read. */
   private assertOpen(closed = this.closed): void {
-    if (closed) throw new EngineUnavailable('event log', new Error('The event log is closed.'));
+    if (closed) throw closedLog();
   }
 }
 
