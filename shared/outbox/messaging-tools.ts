@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { columnsFor, createTable } from '../database/columns.js';
+import type { DatabaseEngine } from '../database/contract.js';
 import type { Database } from '../database/port.js';
-import { openSqliteDatabase } from '../database/sqlite.js';
+import { testDatabases } from '../database/testing.js';
 import { EngineUnavailable } from '../errors/errors.js';
 import type { AnyNewEvent } from '../events/event.js';
 import { topicSpecs } from '../events/catalogue.js';
@@ -70,6 +71,7 @@ export class Bench {
 
   private constructor(
     private readonly folder: string,
+    private readonly databases: DatabaseEngine,
     readonly database: Database,
     log: EventLog,
   ) {
@@ -78,10 +80,10 @@ export class Bench {
 
   static async open(): Promise<Bench> {
     const folder = await mkdtemp(join(tmpdir(), 'tributary-messaging-'));
-    const file = join(folder, 'database.sqlite');
-    const database = await openSqliteDatabase({ name: 'test', file, migrations: [Tables1700000000000] });
+    const databases = await testDatabases();
+    const database = await databases.open({ name: 'test', migrations: [Tables1700000000000] });
     await database.migrate();
-    const bench = new Bench(folder, database, openSqliteEventLog({ file: join(folder, 'log.sqlite') }));
+    const bench = new Bench(folder, databases, database, openSqliteEventLog({ file: join(folder, 'log.sqlite') }));
     await bench.log.ensureTopics(topicSpecs());
     const topics = topicSpecs().map(({ name }) => name);
     await bench.log.tail({ topics, from: 'start', onBatch: ({ records }: Batch) => void bench.tails.push(...records) });
@@ -91,6 +93,7 @@ export class Bench {
   async close(): Promise<void> {
     await this.log.close();
     await this.database.close();
+    await this.databases.dispose();
     await rm(this.folder, { recursive: true });
   }
 

@@ -26,15 +26,23 @@ export class Outbox {
    * @throws AppError VALIDATION if an event is larger than MAX_PAYLOAD_BYTES.
    */
   async append(tx: Transaction, events: readonly AnyNewEvent[], traceparent: string | null = null): Promise<void> {
-    const time = this.now();
     await this.write(
       tx,
-      events.map((event) => {
-        const id = newId();
-        const record = toRecord({ traceparent, ...event, id, source: this.source, time });
-        assertSize(record);
-        return row(record, id, event.subject, event.sequence);
-      }),
+      this.recordsOf(events, traceparent).map(({ event, id, record }) =>
+        row(record, id, event.subject, event.sequence),
+      ),
+    );
+  }
+
+  /**
+   * Adds snapshots: versions told again. As rows they belong to no aggregate, so that they neither collide with the
+   * events that made those versions nor wait behind one that the log refused.
+   * @throws AppError VALIDATION as `append`.
+   */
+  async appendSnapshots(tx: Transaction, snapshots: readonly AnyNewEvent[]): Promise<void> {
+    await this.write(
+      tx,
+      this.recordsOf(snapshots, null).map(({ id, record }) => row(record, id, null, null)),
     );
   }
 
@@ -53,6 +61,16 @@ export class Outbox {
   onAppended(listener: () => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  private recordsOf(events: readonly AnyNewEvent[], traceparent: string | null) {
+    const time = this.now();
+    return events.map((event) => {
+      const id = newId();
+      const record = toRecord({ traceparent, ...event, id, source: this.source, time });
+      assertSize(record);
+      return { event, id, record };
+    });
   }
 
   private async write(tx: Transaction, rows: readonly Readonly<Record<string, SqlValue>>[]): Promise<void> {

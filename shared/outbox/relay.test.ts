@@ -154,6 +154,16 @@ test('of two relays one publishes; the other takes over when it stops', async ()
   expect(bench.versions()).toEqual({ a: [1, 2] });
 });
 
+test('the one that stands by is well, whatever it met before', async () => {
+  bench.log.away = true;
+  await bench.commit(userEvent('a', 1));
+  const both = [await started(), await started()];
+  const isWell = async (relay: Relay): Promise<boolean> => (await relay.checks()).every(({ ok }) => ok);
+  for (const relay of both) await until(async () => !(await isWell(relay)));
+  bench.log.away = false;
+  for (const relay of both) await until(() => isWell(relay));
+});
+
 test('published rows are deleted after the retention, others never', async () => {
   bench.log.refuses = ({ key }) => key === 'bad';
   const relay = await started({ now: () => 1_000 });

@@ -79,8 +79,7 @@ export interface Relay {
  * Publishes the outbox of one database to the event log, at least once, and in order per aggregate. Of the processes that
  * run one, the holder of an advisory lock publishes and the others stand by. A crash between append and mark repeats
  * rows and loses none. A log that is away costs nothing but time. A row that the log refuses for good is set aside with
- * the later rows of its aggregate, and the others go on; once the cause is gone, such rows are sent again by
- * `UPDATE outbox SET set_aside = 0, refused = NULL WHERE topic = … AND aggregate_id = …`.
+ * the later rows of its aggregate, and the others go on; once the cause is gone, `tributary outbox retry` sends them again.
  */
 export const createRelay = (options: RelayOptions): Relay => new OutboxRelay(options);
 
@@ -103,12 +102,16 @@ class OutboxRelay implements Relay {
   private readonly taken = new Set<number>();
   private readonly published = new Set<number>();
   private marking: Promise<void> = Promise.resolve();
+  /** The last look at the table. */
+  private reading: Promise<readonly OutboxRow[]> = Promise.resolve([]);
   private markTimer: NodeJS.Timeout | null = null;
   private purging: Promise<void> = Promise.resolve();
   private running: Promise<void> | null = null;
   private stopListening: (() => void) | null = null;
   private backoff = 0;
   private trouble: string | null = null;
+  /** Another one leads, so what this one met before is over. */
+  private standsBy = false;
   private setAside = 0;
   private lastRow = -Infinity;
   private lastStats = -Infinity;
@@ -136,7 +139,7 @@ class OutboxRelay implements Relay {
 
   async checks(): Promise<readonly Check[]> {
     const name = `${this.options.name} relay`;
-    if (this.trouble !== null) return [{ name, ok: false, detail: this.trouble }];
+    if (this.trouble !== null && !this.standsBy) return [{ name, ok: false, detail: this.trouble }];
     if (this.setAside > 0) return [{ name, ok: true, detail: `${this.setAside} rows set aside` }];
     return [{ name, ok: true }];
   }
@@ -162,12 +165,20 @@ class OutboxRelay implements Relay {
     while (!this.stopped) {
       try {
         const lock = await database.tryLock(`${name}.relay`);
+        this.standsBy = lock === null;
         if (lock) await this.lead(lock).finally(() => this.abdicate(lock));
-        else await this.rest(STANDBY_MS);
+        else await this.standBy();
       } catch (error) {
         await this.recover(error);
       }
     }
+  }
+
+  /** Whoever leads tells the numbers; old ones told beside them would raise alarms. */
+  private async standBy(): Promise<void> {
+    const { outboxDepth, outboxSetAside, outboxOldestSeconds } = this.options.metrics;
+    for (const gauge of [outboxDepth, outboxSetAside, outboxOldestSeconds]) gauge.remove(this.labels);
+    await this.rest(STANDBY_MS);
   }
 
   /** Publishes until stopped or until the lock is lost; throws what stands in the way. */
@@ -213,33 +224,47 @@ class OutboxRelay implements Relay {
   /** The next rows, oldest first. Never "newer than the last": ids are given before commits, so a lower one may follow. */
   private async read(): Promise<OutboxRow[]> {
     const { database } = this.options;
+    // Before the rows: a lane that is sent again in between still counts as stuck, and its later rows do not get ahead.
+    const stuck = this.setAside === 0 ? NO_LANES : await this.stuckLanes();
     // In steps, so that a few prepared statements serve.
     const limit = BATCH * Math.ceil((BATCH + this.taken.size) / BATCH);
-    const rows = await database.read<OutboxRow>(
+    this.reading = database.read<OutboxRow>(
       `SELECT id, event_id, topic, record_key, aggregate_id, payload, headers FROM outbox
        WHERE published_at IS NULL AND set_aside = 0 ORDER BY id LIMIT ${limit}`,
     );
+    const rows = await this.reading;
     const fresh = rows.filter((row) => !this.taken.has(row.id)).slice(0, BATCH);
-    return this.setAside === 0 || fresh.length === 0 ? fresh : this.withoutFollowers(fresh);
+    return stuck.size === 0 ? fresh : this.withoutFollowers(fresh, stuck);
+  }
+
+  /** Lanes with rows set aside, and the first of those rows. */
+  private async stuckLanes(): Promise<ReadonlyMap<string, number>> {
+    const stuck = await this.options.database.read<{ id: number; topic: string; aggregate_id: string }>(
+      `SELECT MIN(id) AS id, topic, aggregate_id FROM outbox
+       WHERE published_at IS NULL AND set_aside = 1 AND aggregate_id IS NOT NULL GROUP BY topic, aggregate_id`,
+    );
+    return new Map(stuck.map((row) => [laneOf(row), row.id]));
   }
 
   /** Sets aside the rows that must not overtake one that was refused, and answers the others. */
-  private async withoutFollowers(rows: readonly OutboxRow[]): Promise<OutboxRow[]> {
-    const stuck = await this.options.database.read<{ topic: string; aggregate_id: string }>(
-      `SELECT DISTINCT topic, aggregate_id FROM outbox
-       WHERE published_at IS NULL AND set_aside = 1 AND aggregate_id IS NOT NULL`,
-    );
-    const lanes = new Set(stuck.map((row) => laneOf(row)));
+  private async withoutFollowers(rows: readonly OutboxRow[], lanes: ReadonlyMap<string, number>): Promise<OutboxRow[]> {
     const isFollower = (row: OutboxRow): boolean => row.aggregate_id !== null && lanes.has(laneOf(row));
     const followers = rows.filter(isFollower);
     if (followers.length === 0) return [...rows];
-    const ids = followers.map((row) => row.id);
-    await this.options.database.transaction(async (tx) => {
+    this.setAside += await this.options.database.transaction(async (tx) => {
+      // Somebody may just be sending a lane again: who follows nobody any more is read again, behind those before it.
+      const first = await tx.lock<{ id: number; set_aside: number }>(
+        'outbox',
+        'id',
+        followers.map((row) => lanes.get(laneOf(row)) ?? row.id),
+      );
+      const still = new Set(first.filter((row) => row.set_aside === 1).map((row) => row.id));
+      const ids = followers.filter((row) => still.has(lanes.get(laneOf(row)) ?? row.id)).map((row) => row.id);
       for (const chunk of lockChunks(ids, 512)) {
         await tx.execute(`UPDATE outbox SET set_aside = 1 WHERE id IN (${placeholders(chunk.length)})`, chunk);
       }
+      return ids.length;
     });
-    this.setAside += followers.length;
     return rows.filter((row) => !isFollower(row));
   }
 
@@ -321,10 +346,10 @@ class OutboxRelay implements Relay {
             await tx.execute(sql, [now(), ...chunk]);
           }
         });
-        for (const id of ids) {
-          this.published.delete(id);
-          this.taken.delete(id);
-        }
+        for (const id of ids) this.published.delete(id);
+        // A look that began before the commit still sees these rows as unpublished, and must find them taken.
+        await this.reading.catch(() => undefined);
+        for (const id of ids) this.taken.delete(id);
       } catch (error) {
         log.warn({ err: error, relay: name, rows: ids.length }, 'published events could not be marked; trying again');
         if (!this.stopped) this.markTimer ??= setTimeout(() => void this.mark(), STANDBY_MS);
@@ -345,6 +370,7 @@ class OutboxRelay implements Relay {
     this.setAside = counted?.aside ?? 0;
     const since = oldest ? madeAt(oldest.event_id) : null;
     metrics.outboxDepth.set(this.labels, Math.max(0, (counted?.waiting ?? 0) - this.published.size));
+    metrics.outboxSetAside.set(this.labels, this.setAside);
     metrics.outboxOldestSeconds.set(this.labels, since === null ? 0 : Math.max(0, (now() - since) / 1_000));
     this.lastStats = performance.now();
   }
@@ -370,6 +396,7 @@ class OutboxRelay implements Relay {
       log[away ? 'warn' : 'error']({ err: error, relay: name }, 'publishing is interrupted; nothing is lost');
     }
     this.trouble = message;
+    this.standsBy = false;
     this.backoff = Math.min(Math.max(this.backoff * 2, FIRST_BACKOFF_MS), LAST_BACKOFF_MS);
     await this.rest(this.backoff);
     if (this.stopped || performance.now() - this.lastStats <= STATS_MS) return;
@@ -395,6 +422,8 @@ class OutboxRelay implements Relay {
     }
   }
 }
+
+const NO_LANES: ReadonlyMap<string, number> = new Map();
 
 const laneOf = (row: { readonly topic: string; readonly aggregate_id: string | null }): string =>
   `${row.topic} ${row.aggregate_id}`;

@@ -16,6 +16,12 @@ export interface ConsumerOptions {
   readonly onParked: () => void;
 }
 
+/** Some garbage and the messages behind it. */
+interface Run {
+  readonly garbage: Garbage[];
+  readonly messages: Message[];
+}
+
 /** What one transaction came to. */
 interface Outcome {
   readonly handled: readonly Message[];
@@ -43,15 +49,16 @@ export class Consumer {
    * when an engine is away, with nothing counted against any message; the log then brings the batch again.
    */
   async take(batch: Batch): Promise<void> {
-    const { messages, garbage } = this.sort(batch);
-    if (garbage.length > 0) await this.bury(garbage);
-    if (messages.length === 0) return;
-    try {
-      this.tell(await this.handle(messages));
-    } catch (error) {
-      if (isAway(error)) throw error;
-      if (messages.length === 1) await this.park(messages[0] as Message, error);
-      else await this.takeOneByOne(messages, batch);
+    for (const { garbage, messages } of this.sort(batch)) {
+      if (garbage.length > 0) await this.bury(garbage);
+      if (messages.length === 0) continue;
+      try {
+        this.tell(await this.handle(messages));
+      } catch (error) {
+        if (isAway(error)) throw error;
+        if (messages.length === 1) await this.park(messages[0] as Message, error);
+        else await this.takeOneByOne(messages, batch);
+      }
     }
   }
 
@@ -92,18 +99,26 @@ export class Consumer {
     }
   }
 
-  /** What of a batch is for this reaction, each event once. */
-  private sort({ records }: Batch): { messages: readonly Message[]; garbage: readonly Garbage[] } {
-    const messages = new Map<string, Message>();
-    const garbage: Garbage[] = [];
+  /**
+   * What of a batch is for this reaction, each event once. Cut wherever garbage follows messages, so that `parked` gets the
+   * rows of a key in the order of the log: in that order they are tried again when somebody sends them back.
+   */
+  private sort({ records }: Batch): readonly Run[] {
+    let run: Run = { garbage: [], messages: [] };
+    const runs = [run];
+    const ids = new Set<string>();
     for (const record of records) {
       const found = read(record, this.types);
-      if (found.kind === 'garbage') garbage.push(found.garbage);
+      if (found.kind === 'garbage') {
+        if (run.messages.length > 0) runs.push((run = { garbage: [], messages: [] }));
+        run.garbage.push(found.garbage);
+      }
       if (found.kind !== 'message') continue;
-      if (messages.has(found.message.id)) this.options.report.repeated(1);
-      else messages.set(found.message.id, found.message);
+      if (ids.has(found.message.id)) this.options.report.repeated(1);
+      else run.messages.push(found.message);
+      ids.add(found.message.id);
     }
-    return { messages: [...messages.values()], garbage };
+    return runs;
   }
 
   private async takeOneByOne(messages: readonly Message[], batch: Batch): Promise<void> {

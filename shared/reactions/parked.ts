@@ -13,9 +13,13 @@ export interface ParkedRow {
   readonly event_id: string;
   readonly record_key: string | null;
   readonly message: string;
+  /** Failures since it was parked, or since somebody sent it back to begin anew; 0 while it only queues. */
   readonly attempt: number;
+  /** Of a dead one: when it died. */
   readonly due_at: number;
   readonly state: 'WAITING' | 'DEAD';
+  readonly error: string | null;
+  readonly created_at: number;
 }
 
 /** What of a batch stands in `parked` already. */

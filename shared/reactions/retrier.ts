@@ -6,7 +6,7 @@ import type { Consumer } from './consumer.js';
 import { isAway, type ParkedRow } from './parked.js';
 
 /** Longest sleep: what another process parked, or the dead-letter tool sent back, is found after this. */
-const IDLE_MS = 5_000;
+const IDLE_MS = 2_000;
 
 /** Pause after a failure of the database: doubles from the first to the last. */
 const FIRST_PAUSE_MS = 50;
@@ -14,6 +14,9 @@ const LAST_PAUSE_MS = 2_000;
 
 /** Lanes looked up at once. */
 const LANES = 100;
+
+/** While many are due, the gauges follow at least this often. */
+const COUNT_MS = 1_000;
 
 /** Rows that are first in their lane; those without a key queue behind nobody. */
 const isFirst = `NOT EXISTS (SELECT 1 FROM parked e WHERE e.consumer = p.consumer AND e.record_key = p.record_key
@@ -38,6 +41,7 @@ export class Retrier {
   private readonly ours: string;
   private running: Promise<void> | null = null;
   private stopped = false;
+  private counted = -Infinity;
 
   constructor(private readonly options: RetrierOptions) {
     this.consumers = new Map(options.consumers.map((consumer) => [consumer.name, consumer]));
@@ -86,6 +90,7 @@ export class Retrier {
       );
       for (const row of due) await this.retryLane(row);
       if (due.length === 0 || this.stopped) return;
+      if (performance.now() - this.counted > COUNT_MS) await this.count();
     }
   }
 
@@ -123,5 +128,6 @@ export class Retrier {
       metrics.parked.set({ consumer }, count(consumer, 'WAITING'));
       metrics.deadLetters.set({ consumer }, count(consumer, 'DEAD'));
     }
+    this.counted = performance.now();
   }
 }

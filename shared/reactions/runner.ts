@@ -64,6 +64,7 @@ class Runner implements ReactionRunner {
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly trouble = new Map<string, Trouble>();
   private purging: Promise<void> = Promise.resolve();
+  private measuring = false;
 
   constructor(private readonly options: ReactionRunnerOptions) {
     const {
@@ -133,6 +134,9 @@ class Runner implements ReactionRunner {
   }
 
   private async measureLag(): Promise<void> {
+    // A log that is away takes longer to say so than it is until the next time.
+    if (this.measuring) return;
+    this.measuring = true;
     for (const [consumer, subscription] of this.subscriptions) {
       try {
         const perTopic = new Map<string, number>();
@@ -142,6 +146,7 @@ class Runner implements ReactionRunner {
         this.options.log.debug({ err: error, consumer }, 'lag not measured');
       }
     }
+    this.measuring = false;
   }
 
   private async purge(): Promise<void> {
