@@ -35,6 +35,7 @@ const SUBGRAPHS = {
   balance: {},
   query: {
     mappers: {
+      Account: '../views.js#AccountDoc',
       UserConnection: '../reads.js#UserPage',
       ProductConnection: '../reads.js#ProductPage',
       OrderConnection: '../reads.js#OrderPage',

@@ -6,6 +6,9 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** A new UUIDv7: unique, and sorted by the time it was made. */
 export const newId = (): string => v7();
 
+/** Whether the text is an id in its one spelling. */
+export const isId = (text: string): boolean => UUID.test(text);
+
 /**
  * The id in its one spelling (lower case).
  * @throws AppError VALIDATION if it is not a UUID.

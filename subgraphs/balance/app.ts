@@ -20,17 +20,18 @@ export type BalanceSubgraph = WriteSubgraph<BalanceCommands>;
 /** Accounts and payments: API, and a worker that collects for orders. */
 export async function buildBalance(deps: BalanceDeps): Promise<BalanceSubgraph> {
   const { log, now, provider = createSandboxProvider({ now }) } = deps;
+  const { walletCore } = deps.config;
   const side = await openWriteSide('balance', [Initial1700000000000], deps);
   const { database } = side;
   const store = new BalanceStore(side.outbox);
-  await store.openSystemAccounts(database, now);
+  if (walletCore === 'own') await store.openSystemAccounts(database, now);
   const calls = new ProviderCalls(database);
-  const commands = balanceCommands({ commands: side.commands, database, store, now });
+  const commands = balanceCommands({ commands: side.commands, database, store, now, walletCore });
   return {
     commands,
-    api: side.api(typeDefs, balanceResolvers({ database, store, commands })),
+    api: side.api(typeDefs, balanceResolvers({ database, store, commands, walletCore })),
     worker: side.worker(
-      [payments({ store, calls, now }), users(store)],
+      [payments({ store, calls, now, walletCore }), users(store)],
       [createProviderWorker({ database, store, calls, provider, log, now })],
     ),
     close: () => side.close(),

@@ -2,6 +2,7 @@ import type { Transaction } from '../../shared/database/port.js';
 import { AppError, assertNever } from '../../shared/errors/errors.js';
 import type { AnyNewEvent } from '../../shared/events/event.js';
 import { newId } from '../../shared/ids/ids.js';
+import { requireOwnAccounts, type WalletCoreMode } from '../../shared/wallet-core/wallet-core.js';
 import { SALES_ID, type AccountState } from './account.js';
 import { move, type Moved, type TransactionKind } from './ledger.js';
 import {
@@ -18,6 +19,7 @@ import type { BalanceStore } from './store.js';
 /** Why a wallet was not asked for money. */
 export const ACCOUNT_NOT_FOUND = 'ACCOUNT_NOT_FOUND';
 export const ACCOUNT_OF_ANOTHER_USER = 'ACCOUNT_OF_ANOTHER_USER';
+export const WALLET_CORE_EXTERNAL = 'WALLET_CORE_EXTERNAL';
 
 export interface Cause {
   /** Whose order it is; needed where a wallet may be asked. */
@@ -38,10 +40,14 @@ export class Collector {
   private readonly dropped: string[] = [];
   private readonly published: AnyNewEvent[] = [];
 
-  /** Books and accounts are locked, those that exist of all that the commands may need. */
+  /**
+   * Books and accounts are locked, those that exist of all that the commands may need. While accounts are kept elsewhere
+   * no wallet pays, and a refund to one throws UNAVAILABLE: nobody here can say that it was made.
+   */
   constructor(
     private readonly books: Map<string, PaymentBook>,
     private readonly accounts: Map<string, AccountState>,
+    private readonly walletCore: WalletCoreMode = 'own',
   ) {
     this.known = new Set(books.keys());
   }
@@ -103,6 +109,7 @@ export class Collector {
   private payFromWallet({ paymentId, accountId, amount }: Attempt, at: number, cause: Cause): PaymentCommand {
     const wallet = accountId === null ? undefined : this.accounts.get(accountId);
     const decline = (reason: string): PaymentCommand => ({ type: 'decline', paymentId, reason, at });
+    if (this.walletCore === 'external') return decline(WALLET_CORE_EXTERNAL);
     if (wallet === undefined) return decline(ACCOUNT_NOT_FOUND);
     if (wallet.userId === null || wallet.userId !== cause.userId) return decline(ACCOUNT_OF_ANOTHER_USER);
     try {
@@ -116,6 +123,7 @@ export class Collector {
 
   private refundToWallet({ paymentId, accountId, amount }: Attempt, at: number, cause: Cause): PaymentCommand {
     if (accountId === null) throw new Error(`payment ${paymentId} was taken from no account`);
+    requireOwnAccounts(this.walletCore);
     this.transfer(SALES_ID, accountId, { kind: 'REFUND', amount, at }, cause);
     return { type: 'confirmRefund', paymentId, at };
   }

@@ -3,6 +3,7 @@ import type { Database } from '../../shared/database/port.js';
 import { AppError, notFound, validationError } from '../../shared/errors/errors.js';
 import { mayAccess, requireAccess, requireAdmin, requireUser } from '../../shared/identity/identity.js';
 import { newId, parseId } from '../../shared/ids/ids.js';
+import { requireOwnAccounts, type WalletCoreMode } from '../../shared/wallet-core/wallet-core.js';
 import { TREASURY_ID, type AccountState } from './account.js';
 import type { CreateAccountInput, DepositInput, TransferInput } from './generated/schema-types.js';
 import { checkAmount, move, open, type TransactionState } from './ledger.js';
@@ -20,10 +21,15 @@ export interface BalanceCommandDeps {
   readonly database: Database;
   readonly store: BalanceStore;
   readonly now: () => number;
+  readonly walletCore: WalletCoreMode;
 }
 
-/** What people may do with their own accounts, and administrators with any but the house's own. */
-export function balanceCommands({ commands, database, store, now }: BalanceCommandDeps): BalanceCommands {
+/**
+ * What people may do with their own accounts, and administrators with any but the house's own. All of it throws
+ * UNAVAILABLE while a foreign Wallet Core keeps the accounts; only repeats still answer their first success.
+ */
+export function balanceCommands(deps: BalanceCommandDeps): BalanceCommands {
+  const { commands, database, store, now, walletCore } = deps;
   return {
     async createAccount(context, input, id = newId()) {
       const userId = parseOwner(context, input);
@@ -33,6 +39,7 @@ export function balanceCommands({ commands, database, store, now }: BalanceComma
         mutation: 'createAccount',
         input,
         work: (tx) => {
+          requireOwnAccounts(walletCore);
           if (!hasUser) throw notFound('user', userId, 'userId');
           return store.openAccount(tx, open({ id, userId, kind: 'USER' }, now()), context.traceparent);
         },
@@ -49,6 +56,7 @@ export function balanceCommands({ commands, database, store, now }: BalanceComma
         mutation: 'deposit',
         input,
         work: async (tx) => {
+          requireOwnAccounts(walletCore);
           const accounts = await store.lockAccounts(tx, [accountId, TREASURY_ID]);
           const account = accounts.get(accountId);
           const treasury = accounts.get(TREASURY_ID);
@@ -81,6 +89,7 @@ export function balanceCommands({ commands, database, store, now }: BalanceComma
         mutation: 'transfer',
         input,
         work: async (tx) => {
+          requireOwnAccounts(walletCore);
           const accounts = await store.lockAccounts(tx, [fromAccountId, toAccountId]);
           const from = accounts.get(fromAccountId);
           const to = accounts.get(toAccountId);

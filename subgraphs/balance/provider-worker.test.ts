@@ -1,9 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { DatabaseEngine } from '../../shared/database/contract.js';
 import type { Database } from '../../shared/database/port.js';
-import { openSqliteDatabase } from '../../shared/database/sqlite.js';
+import { testDatabases } from '../../shared/database/testing.js';
 import { silentLogger } from '../../shared/observability/logger.js';
 import { Outbox } from '../../shared/outbox/outbox.js';
 import type { WorkerPart } from '../../shared/service/worker.js';
@@ -50,12 +48,12 @@ interface Process {
   readonly handle: (...commands: readonly OrderCommand[]) => Promise<void>;
 }
 
-let folder: string;
+let databases: DatabaseEngine;
 let provider: BookkeepingProvider;
 const processes: Process[] = [];
 
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'tributary-provider-'));
+beforeEach(async () => {
+  databases = await testDatabases();
   provider = new BookkeepingProvider();
 });
 afterEach(async () => {
@@ -63,13 +61,12 @@ afterEach(async () => {
     await worker.stop();
     await database.close();
   }
-  rmSync(folder, { recursive: true, force: true });
+  await databases.dispose();
 });
 
 /** What one process has: its own handle of the database, and a worker that is not started yet. */
 async function newProcess(options: Partial<ProviderWorkerOptions> = {}): Promise<Process> {
-  const file = join(folder, 'balance.sqlite');
-  const database = await openSqliteDatabase({ name: 'tributary_balance', file, migrations: [Initial1700000000000] });
+  const database = await databases.open({ name: 'tributary_balance', migrations: [Initial1700000000000] });
   await database.migrate();
   const store = new BalanceStore(new Outbox('tributary/balance', Date.now));
   const calls = new ProviderCalls(database);

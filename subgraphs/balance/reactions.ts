@@ -1,5 +1,6 @@
 import { SALES_ID } from './account.js';
 import { reaction, type EventOf, type Reaction } from '../../shared/reactions/reaction.js';
+import type { WalletCoreMode } from '../../shared/wallet-core/wallet-core.js';
 import { Collector } from './collector.js';
 import type { PaymentBook, PaymentCommand } from './payments.js';
 import type { ProviderCalls } from './provider-calls.js';
@@ -16,10 +17,12 @@ export function payments({
   store,
   calls,
   now,
+  walletCore,
 }: {
   readonly store: BalanceStore;
   readonly calls: ProviderCalls;
   readonly now: () => number;
+  readonly walletCore: WalletCoreMode;
 }): Reaction {
   return reaction({
     consumer: PAYMENTS,
@@ -33,7 +36,7 @@ export function payments({
       );
       const wallets = [...new Set(walletsNeeded(events, books))];
       const accounts = await store.lockAccounts(tx, wallets.length === 0 ? [] : [...wallets, SALES_ID]);
-      const collector = new Collector(books, accounts);
+      const collector = new Collector(books, accounts, walletCore);
       for (const event of events) {
         const { userId } = event.data.order;
         collector.handle(event.subject, commandFor(event, at), { userId, traceparent: event.traceparent });

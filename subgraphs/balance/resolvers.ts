@@ -4,6 +4,7 @@ import type { RequestContext } from '../../shared/graphql/context.js';
 import { perRequest } from '../../shared/graphql/per-request.js';
 import { mayAccess } from '../../shared/identity/identity.js';
 import { parseId } from '../../shared/ids/ids.js';
+import type { WalletCoreMode } from '../../shared/wallet-core/wallet-core.js';
 import type { AccountState } from './account.js';
 import type { BalanceCommands } from './commands.js';
 import type { Resolvers } from './generated/schema-types.js';
@@ -13,10 +14,12 @@ export function balanceResolvers({
   database,
   store,
   commands,
+  walletCore,
 }: {
   readonly database: Database;
   readonly store: BalanceStore;
   readonly commands: BalanceCommands;
+  readonly walletCore: WalletCoreMode;
 }): Resolvers {
   const accounts = perRequest(
     (_: RequestContext) =>
@@ -28,8 +31,9 @@ export function balanceResolvers({
 
   return {
     Account: {
-      /** Null for accounts of others, as for those that do not exist. */
+      /** Null for accounts of others, as for those that do not exist, and for all that are kept elsewhere by now. */
       async __resolveReference({ id }, context) {
+        if (walletCore === 'external') return null;
         const account = await accounts(context).load(parseId(id));
         return account !== null && mayAccess(context.identity, account.userId) ? account : null;
       },

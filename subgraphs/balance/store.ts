@@ -8,7 +8,7 @@ import { SYSTEM_ACCOUNTS, type AccountKind, type AccountState } from './account.
 import { open, type Moved, type Opened, type TransactionState } from './ledger.js';
 import type { PaymentBook } from './payments.js';
 
-interface AccountRow {
+export interface AccountRow {
   readonly id: string;
   readonly version: number;
   readonly user_id: string | null;
@@ -31,7 +31,7 @@ interface UserRow {
   readonly deleted: number;
 }
 
-const fromRow = ({ user_id, created_at, updated_at, ...rest }: AccountRow): AccountState => ({
+export const fromRow = ({ user_id, created_at, updated_at, ...rest }: AccountRow): AccountState => ({
   ...rest,
   userId: user_id,
   createdAt: created_at,

@@ -12,11 +12,11 @@ export type OrderSubgraph = WriteSubgraph<OrderCommands>;
 
 /** Orders: API, and a worker that moves them on when stock and payments answer. */
 export async function buildOrder(deps: SubgraphDeps): Promise<OrderSubgraph> {
-  const { log, now } = deps;
+  const { config, log, now } = deps;
   const side = await openWriteSide('order', [Initial1700000000000], deps);
   const store = new OrderStore(side.outbox);
   const replicas = new Replicas(side.database, now);
-  const commands = orderCommands({ commands: side.commands, store, replicas, now });
+  const commands = orderCommands({ commands: side.commands, store, replicas, now, walletCore: config.walletCore });
   return {
     commands,
     api: side.api(typeDefs, orderResolvers({ database: side.database, store, commands })),

@@ -6,6 +6,7 @@ import { mayAccess, requireAccess, requireAdmin, requireUser } from '../../share
 import { newId, parseId } from '../../shared/ids/ids.js';
 import { formatAmount } from '../../shared/money/money.js';
 import { parseInteger, parseText } from '../../shared/validation/text.js';
+import { requireOwnAccounts, type WalletCoreMode } from '../../shared/wallet-core/wallet-core.js';
 import type {
   CancelOrderInput,
   CreateOrderInput,
@@ -37,6 +38,7 @@ export interface OrderCommandDeps {
   readonly store: OrderStore;
   readonly replicas: Replicas;
   readonly now: () => number;
+  readonly walletCore: WalletCoreMode;
 }
 
 type ChangeInput = Pick<DeleteOrderInput, 'id' | 'expectedVersion' | 'idempotencyKey'>;
@@ -49,7 +51,7 @@ interface Wanted {
   readonly expectedUnitPrice: number | null;
 }
 
-export function orderCommands({ commands, store, replicas, now }: OrderCommandDeps): OrderCommands {
+export function orderCommands({ commands, store, replicas, now, walletCore }: OrderCommandDeps): OrderCommands {
   /** The part that all changes of an order share; `request` is asked with the order locked, once it is the caller's. */
   const change = async (
     context: CommandContext,
@@ -105,6 +107,7 @@ export function orderCommands({ commands, store, replicas, now }: OrderCommandDe
       const attempt = { paymentId: newId(), method: input.method, accountId };
       return change(context, 'payOrder', input, (order) => {
         if (accountId !== null) {
+          requireOwnAccounts(walletCore);
           if (owner === undefined) throw notFound('account', accountId, 'accountId');
           if (owner !== order.userId)
             throw validationError('accountId', 'The account must belong to the customer of the order.');

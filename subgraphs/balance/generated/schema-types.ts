@@ -24,7 +24,7 @@ export type Scalars = {
 export type Account = {
   /** A UUID. */
   readonly id: Scalars['ID']['output'];
-  /** Rises by one with every change of the balance. */
+  /** Rises with every change of the balance: by one, or by more where another wallet system keeps the account. */
   readonly version: Scalars['Int']['output'];
   /** Whose account it is; null for the house's own and for accounts of another wallet system. */
   readonly userId?: Maybe<Scalars['ID']['output']>;
