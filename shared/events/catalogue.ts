@@ -47,6 +47,13 @@ const event = <T extends Topic, S extends z.ZodType>(topic: T, summary: string, 
   schema,
 });
 
+/**
+ * What is, told again at its version while views are rebuilt. Nothing happened, so nobody but the views takes notice:
+ * reactions, timeline and subscriptions pass over it.
+ */
+const snapshot = <T extends Topic, S extends z.ZodType>(topic: T, summary: string, schema: S) =>
+  event(topic, `Nothing happened: for views that are being rebuilt. ${summary}`, schema);
+
 const user = z.object({ user: userState });
 const product = z.object({ product: productState });
 const stock = z.object({ reservation: reservationState });
@@ -60,11 +67,13 @@ export const CATALOGUE = {
   'user.created': event('users', 'A user exists.', user),
   'user.updated': event('users', 'Name, e-mail, role or verification changed.', user),
   'user.deleted': event('users', 'A user is gone; personal data is cleared.', user),
+  'user.snapshot': snapshot('users', 'A user as it is, deleted or not.', user),
 
   'product.created': event('products', 'A product can be ordered.', product),
   'product.updated': event('products', 'Name, description, price or stock was set.', product),
   'product.deleted': event('products', 'A product is no longer sold.', product),
   'product.stock_changed': event('products', 'Orders reserved, released or consumed stock.', product),
+  'product.snapshot': snapshot('products', 'A product as it is, deleted or not.', product),
 
   'stock.reserved': event('stock', 'All items of an order are reserved.', stock),
   'stock.rejected': event('stock', 'An order cannot be served; nothing is reserved.', stock),
@@ -86,6 +95,7 @@ export const CATALOGUE = {
   'order.completed': event('orders', 'The customer has the goods.', order),
   'order.canceled': event('orders', 'The order ended unfulfilled; the reason is in its history.', order),
   'order.deleted': event('orders', 'A finished order is no longer shown.', order),
+  'order.snapshot': snapshot('orders', 'An order as it is, deleted or not.', order),
 
   'payment.completed': event('payments', 'A payment attempt succeeded.', payment),
   'payment.failed': event('payments', 'A payment attempt failed or was voided by a cancel.', payment),
@@ -96,6 +106,12 @@ export const CATALOGUE = {
     'accounts',
     'A transaction moved money into or out of an account.',
     z.object({ account: accountState, transaction: transactionState }),
+  ),
+  'account.snapshot': snapshot('accounts', 'An account as it is.', z.object({ account: accountState })),
+  'transaction.snapshot': snapshot(
+    'accounts',
+    'A transaction as it was made, under the account that the money came from.',
+    z.object({ transaction: transactionState }),
   ),
 
   TransactionCreated: event(
@@ -125,3 +141,8 @@ export type EventType = keyof typeof CATALOGUE;
 export type EventData<T extends EventType> = z.infer<(typeof CATALOGUE)[T]['schema']>;
 
 export const isEventType = (type: string): type is EventType => Object.hasOwn(CATALOGUE, type);
+
+export type SnapshotType = Extract<EventType, `${string}.snapshot`>;
+
+/** See `snapshot` above. */
+export const isSnapshot = (type: string): type is SnapshotType => isEventType(type) && type.endsWith('.snapshot');

@@ -5,12 +5,12 @@ import type { OrderState } from '../../shared/events/states.js';
 import type { Outbox } from '../../shared/outbox/outbox.js';
 import { decide, evolve, toData, type OrderCommand, type OrderReport } from './order.js';
 
-interface OrderRow {
+export interface OrderRow {
   readonly id: string;
   readonly state: string;
 }
 
-const fromRow = ({ state }: OrderRow): OrderState => JSON.parse(state) as OrderState;
+export const fromRow = ({ state }: OrderRow): OrderState => JSON.parse(state) as OrderState;
 
 const toRow = (order: OrderState) => ({
   id: order.id,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../shared/config/config.js';
 import type { Database } from '../../shared/database/port.js';
-import { openSqliteDatabase } from '../../shared/database/sqlite.js';
+import { testDatabases } from '../../shared/database/testing.js';
 import type { EventLog } from '../../shared/event-log/port.js';
 import { openSqliteEventLog } from '../../shared/event-log/sqlite.js';
 import { topicSpecs } from '../../shared/events/catalogue.js';
@@ -75,6 +75,7 @@ export async function startOrder({ worker }: { readonly worker: boolean }) {
   const folder = await mkdtemp(join(tmpdir(), 'tributary-order-'));
   const eventLog = openSqliteEventLog({ file: join(folder, 'event-log.sqlite') });
   await eventLog.ensureTopics(topicSpecs());
+  const databases = await testDatabases();
   const opened: Database[] = [];
   const subgraph = await buildOrder({
     config: readConfig({ DATA_DIR: folder, ORDER_PORT: '0' }),
@@ -84,7 +85,7 @@ export async function startOrder({ worker }: { readonly worker: boolean }) {
     now: Date.now,
     eventLog,
     openDatabase: async (options) => {
-      const database = await openSqliteDatabase({ ...options, file: join(folder, `${options.name}.sqlite`) });
+      const database = await databases.open(options);
       opened.push(database);
       return database;
     },
@@ -130,6 +131,7 @@ export async function startOrder({ worker }: { readonly worker: boolean }) {
       await subgraph.worker.stop();
       await subgraph.close();
       await eventLog.close();
+      await databases.dispose();
       await rm(folder, { recursive: true, force: true });
     },
   };

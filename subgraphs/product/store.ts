@@ -4,7 +4,7 @@ import type { Outbox } from '../../shared/outbox/outbox.js';
 import { evolve, type ProductEvent, type ProductState } from './product.js';
 import type { ReservationKept } from './reservation.js';
 
-interface ProductRow {
+export interface ProductRow {
   readonly id: string;
   readonly version: number;
   readonly name: string;
@@ -26,7 +26,7 @@ interface ReservationRow {
   readonly updated_at: number;
 }
 
-const fromRow = ({ created_at, updated_at, deleted, ...rest }: ProductRow): ProductState => ({
+export const fromRow = ({ created_at, updated_at, deleted, ...rest }: ProductRow): ProductState => ({
   ...rest,
   deleted: deleted === 1,
   createdAt: created_at,

@@ -1,7 +1,9 @@
 import { createGraphqlService } from '../../shared/graphql/server.js';
+import { checkEventLog } from '../../shared/service/checks.js';
 import type { QueryDeps, Subgraph } from '../../shared/service/service.js';
 import { createWorker, type WorkerPart } from '../../shared/service/worker.js';
 import type { Resolvers } from './generated/schema-types.js';
+import { withGenerations } from './generations.js';
 import { createProjector } from './projector.js';
 import { createReadsOf } from './reads.js';
 import { queryResolvers } from './resolvers.js';
@@ -10,6 +12,7 @@ import typeDefs from './schema.graphql';
 import { createSubscriptions, type Subscriptions } from './subscriptions.js';
 import { checkDocuments, COLLECTIONS } from './views.js';
 import { Waiter } from './waiter.js';
+import { withForeignAccounts } from './wallet-core-accounts.js';
 
 export interface QuerySubgraph extends Subgraph {
   /** Base address of the GraphQL API, once started. */
@@ -18,8 +21,10 @@ export interface QuerySubgraph extends Subgraph {
 
 /** The read side: an API over the views, and the worker that keeps them. The log's topics must exist. */
 export async function buildQuery(deps: QueryDeps): Promise<QuerySubgraph> {
-  const { config, documents, eventLog, log, metrics, now } = deps;
-  await documents.ensureCollections(COLLECTIONS);
+  const { config, eventLog, log, metrics, now } = deps;
+  const views = withGenerations(deps.documents);
+  await views.ensureCollections(COLLECTIONS);
+  const documents = withForeignAccounts(views, config.walletCore);
 
   const waiter = new Waiter(documents);
   const readsOf = createReadsOf({ documents, waiter, now, projectionWaitMs: config.projectionWaitMs });
@@ -30,6 +35,7 @@ export async function buildQuery(deps: QueryDeps): Promise<QuerySubgraph> {
     metrics,
     readsOf,
     projectionWaitMs: config.projectionWaitMs,
+    walletCore: config.walletCore,
   });
   const resolvers: Resolvers = { ...queryResolvers({ documents, readsOf }), ...subscriptions.resolvers };
   const graphql = createGraphqlService({
@@ -40,7 +46,7 @@ export async function buildQuery(deps: QueryDeps): Promise<QuerySubgraph> {
     resolvers,
     deps,
     websocket: true,
-    checks: async () => [await checkDocuments(documents)],
+    checks: () => Promise.all([checkDocuments(documents), checkEventLog(eventLog)]),
   });
 
   return {
@@ -51,7 +57,7 @@ export async function buildQuery(deps: QueryDeps): Promise<QuerySubgraph> {
       createRest({ config, documents, log, metrics }),
       endOf(waiter),
     ]),
-    worker: createProjector({ eventLog, documents, log, metrics, now }),
+    worker: createProjector({ eventLog, documents: deps.documents, log, metrics, now, walletCore: config.walletCore }),
     get url() {
       return graphql.url;
     },

@@ -7,12 +7,15 @@ import {
   type StoredRecord,
   type Subscription,
 } from '../../shared/event-log/port.js';
-import { deadLetterTopic, TOPICS, type Topic } from '../../shared/events/catalogue.js';
+import { deadLetterTopic, isSnapshot, TOPICS, type Topic } from '../../shared/events/catalogue.js';
 import { fromRecord, InvalidEvent, type AnyEvent } from '../../shared/events/event.js';
 import type { Logger } from '../../shared/observability/logger.js';
 import type { Metrics } from '../../shared/observability/metrics.js';
 import { aboutEvent } from '../../shared/observability/trace.js';
+import { checkEventLog } from '../../shared/service/checks.js';
 import type { Service } from '../../shared/service/service.js';
+import type { WalletCoreMode } from '../../shared/wallet-core/wallet-core.js';
+import { TIMING, withGenerations, type Timing } from './generations.js';
 import {
   checkDocuments,
   COLLECTIONS,
@@ -26,6 +29,8 @@ import {
   type ParkedDoc,
   type Put,
 } from './views.js';
+import { Redriven } from './redriven.js';
+import { createWalletCore, isForeign, type ForeignBalances } from './wallet-core.js';
 
 export interface ProjectorDeps {
   readonly eventLog: EventLog;
@@ -34,18 +39,26 @@ export interface ProjectorDeps {
   readonly metrics: Metrics;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** Who keeps the accounts; this system when absent. */
+  readonly walletCore?: WalletCoreMode;
+  /** How soon it writes to a new generation of the views; as everybody when absent. */
+  readonly timing?: Pick<Timing, 'leaseMs'>;
 }
 
 interface Consumer {
   readonly group: string;
   readonly topics: readonly Topic[];
   readonly documentsOf: (event: AnyEvent, record: StoredRecord) => readonly Put[];
+  /** What it makes of other services' records; those who have nothing to make of them pass over them. */
+  readonly foreign?: (records: readonly StoredRecord[]) => Promise<ForeignBalances>;
 }
 
 interface Dead {
   readonly record: StoredRecord;
   readonly error: unknown;
   readonly attempts: number;
+  /** Of the document in `parked`; 1 when absent, more for a record that was sent back. */
+  readonly version?: number;
 }
 
 /** Documents of one commit, and so the most that a crash makes the store see twice per partition. */
@@ -64,13 +77,24 @@ const MAX_ERROR_LENGTH = 1_000;
  * A record that can never work is kept in `parked` and copied to the dead-letter topic; the partition goes on. While
  * store or log are away the batch is refused, and the log brings it again. The topics must exist.
  */
-export function createProjector({ eventLog, documents, log, metrics, now }: ProjectorDeps): Service {
+export function createProjector({
+  eventLog,
+  documents: bare,
+  log,
+  metrics,
+  now,
+  walletCore = 'own',
+  timing = TIMING,
+}: ProjectorDeps): Service {
+  const documents = withGenerations(bare, timing);
+  const foreign = createWalletCore({ eventLog, documents, mode: walletCore, now });
   const consumers: readonly Consumer[] = [
-    { group: VIEWS_GROUP, topics: VIEW_TOPICS, documentsOf: project },
+    { group: VIEWS_GROUP, topics: VIEW_TOPICS, documentsOf: project, foreign },
     {
       group: TIMELINE_GROUP,
       topics: Object.keys(TOPICS) as Topic[],
-      documentsOf: (event, record) => [timelineEntry(event, record, eventLog.logId)],
+      documentsOf: (event, record) =>
+        isSnapshot(event.type) ? [] : [timelineEntry(event, record, eventLog.logId)],
     },
   ];
   const subscriptions: Subscription[] = [];
@@ -94,13 +118,13 @@ export function createProjector({ eventLog, documents, log, metrics, now }: Proj
     const first = batch.records[0];
     const last = batch.records.at(-1);
     if (first === undefined || last === undefined) return;
-    const ours = batch.records.filter(isOurs);
-    const dead = await attempts.count(first, (attempt) => take(consumer, ours, attempt));
+    const wanted = batch.records.filter((record) => consumer.foreign !== undefined || !isForeign(record));
+    const dead = await attempts.count(first, (attempt) => take(consumer, wanted, attempt));
     await bury(consumer, dead);
     const { topic, partition, endOffset } = batch;
     const next = last.offset + 1;
     await store([progressOf({ log: eventLog.logId, consumer: consumer.group, topic, partition, next })]);
-    metrics.eventsHandled.inc({ consumer: consumer.group, outcome: 'handled' }, ours.length - dead.length);
+    metrics.eventsHandled.inc({ consumer: consumer.group, outcome: 'handled' }, wanted.length - dead.length);
     reportLag(consumer.group, topic, partition, endOffset - next);
   };
 
@@ -114,7 +138,11 @@ export function createProjector({ eventLog, documents, log, metrics, now }: Proj
       const puts: Put[] = [];
       const events: AnyEvent[] = [];
       const dead: Dead[] = [];
+      const foreign = await consumer.foreign?.(records.filter(isForeign));
+      puts.push(...(foreign?.puts ?? []));
+      dead.push(...(foreign?.refused ?? []).map((one) => ({ ...one, attempts: 1 })));
       for (const record of records) {
+        if (isForeign(record)) continue;
         try {
           const event = fromRecord(record);
           puts.push(...consumer.documentsOf(event, record));
@@ -159,7 +187,7 @@ export function createProjector({ eventLog, documents, log, metrics, now }: Proj
       await copyToDeadLetters(group, one);
     }
     metrics.eventsHandled.inc({ consumer: group, outcome: 'dead' }, dead.length);
-    await countDead(group);
+    await countParked(group);
   };
 
   const copyToDeadLetters = async (group: string, dead: Dead): Promise<void> => {
@@ -188,10 +216,37 @@ export function createProjector({ eventLog, documents, log, metrics, now }: Proj
     }
   };
 
-  const countDead = async (group: string): Promise<void> => {
-    const filter = [{ field: 'consumer', is: { eq: group } }];
-    metrics.deadLetters.set({ consumer: group }, await documents.count(PARKED, filter));
+  const countParked = async (group: string): Promise<void> => {
+    const count = (state: ParkedDoc['state']): Promise<number> =>
+      documents.count(PARKED, [
+        { field: 'consumer', is: { eq: group } },
+        { field: 'state', is: { eq: state } },
+      ]);
+    metrics.deadLetters.set({ consumer: group }, await count('DEAD'));
+    metrics.parked.set({ consumer: group }, await count('WAITING'));
   };
+
+  const redriven = new Redriven({
+    documents,
+    groups: consumers.map(({ group }) => group),
+    log,
+    count: async () => {
+      for (const { group } of consumers) await countParked(group);
+    },
+    retry: async (group, parked) => {
+      const consumer = consumers.find((one) => one.group === group);
+      if (consumer === undefined) return [];
+      const versions = new Map(parked.map(({ version, doc }) => [doc.record, version]));
+      // One attempt: whoever sent it back can do so again.
+      const failed = await take(consumer, [...versions.keys()], MAX_ATTEMPTS);
+      await bury(
+        consumer,
+        failed.map((dead) => ({ ...dead, attempts: 1, version: (versions.get(dead.record) ?? 0) + 1 })),
+      );
+      const again = new Set(failed.map(({ record }) => record));
+      return parked.filter(({ doc }) => !again.has(doc.record)).map(({ id }) => id);
+    },
+  });
 
   const reportLag = (consumer: string, topic: string, partition: number, lag: number): void => {
     const partitions = lags.get(`${consumer} ${topic}`) ?? new Map<number, number>();
@@ -204,14 +259,19 @@ export function createProjector({ eventLog, documents, log, metrics, now }: Proj
     name: 'projector',
     async start() {
       await documents.ensureCollections(COLLECTIONS);
-      for (const { group } of consumers) await countDead(group);
+      for (const { group } of consumers) await countParked(group);
       for (const consumer of consumers) await subscribe(consumer);
+      redriven.start();
       running = true;
     },
-    checks: async () => [await checkDocuments(documents), { name: 'projector', ok: running }],
+    checks: async () => [
+      ...(await Promise.all([checkDocuments(documents), checkEventLog(eventLog)])),
+      { name: 'projector', ok: running },
+    ],
     async stop() {
       running = false;
       await Promise.all(subscriptions.splice(0).map((subscription) => subscription.stop()));
+      await redriven.stop();
     },
   };
 }
@@ -236,11 +296,6 @@ class Attempts {
   }
 }
 
-/** On the Wallet Core topics other services speak too; they know nothing of our headers, and their records are not ours to judge. */
-function isOurs({ topic, headers }: StoredRecord): boolean {
-  return (topic !== 'transactions' && topic !== 'balances') || (headers['ce_source'] ?? '').startsWith('tributary/');
-}
-
 /** The store will never take it, whatever happens. */
 const isHopeless = (error: unknown): boolean => error instanceof AppError && error.code === 'VALIDATION';
 
@@ -255,10 +310,10 @@ function newestByCollection(puts: readonly Put[]): Map<string, Map<string, Versi
   return collections;
 }
 
-function parkedOf(consumer: string, { record, error, attempts }: Dead, at: number): Put {
+function parkedOf(consumer: string, { record, error, attempts, version = 1 }: Dead, at: number): Put {
   const { topic, partition, offset } = record;
   const doc: ParkedDoc = { consumer, state: 'DEAD', error: messageOf(error), attempts, at, record };
-  return { collection: PARKED, id: `${consumer}:${topic}:${partition}:${offset}`, version: 1, doc };
+  return { collection: PARKED, id: `${consumer}:${topic}:${partition}:${offset}`, version, doc };
 }
 
 function messageOf(error: unknown): string {

@@ -72,10 +72,11 @@ function serveBalance(app: FastifyInstance, path: string, documents: DocumentSto
         .type(PROBLEM)
         .send(problem('NOT_FOUND', `There is no account ${id}.`, 404));
     }
-    const etag = `"${found.version}"`;
+    const { balance, updatedAt, origin } = found.doc;
+    // Versions are counted anew where another wallet speaks for the account.
+    const etag = `"${origin === undefined ? '' : `${origin}-`}${found.version}"`;
     void reply.header('etag', etag).header('cache-control', 'no-cache');
     if (isKnown(etag, request.headers['if-none-match'])) return reply.code(304).send();
-    const { balance, updatedAt } = found.doc;
     // Written by hand: JSON.stringify would turn 800.00 into 800.
     const body = `{"account_id":${JSON.stringify(id)},"balance":${formatAmount(balance)},"updated_at":"${new Date(updatedAt).toISOString()}"}`;
     return reply.type('application/json; charset=utf-8').send(body);

@@ -1,6 +1,6 @@
 import type { DocumentStore } from '../../shared/document-store/port.js';
 import type { Batch, EventLog, StoredRecord, Tail } from '../../shared/event-log/port.js';
-import { TOPICS, type Topic } from '../../shared/events/catalogue.js';
+import { isSnapshot, TOPICS, type Topic } from '../../shared/events/catalogue.js';
 import { fromRecord, InvalidEvent, type AnyEvent } from '../../shared/events/event.js';
 import type { Logger } from '../../shared/observability/logger.js';
 import { formatCursor, type Cursor } from './cursor.js';
@@ -234,11 +234,13 @@ export class Ring<T> {
 export const covers = (positions: readonly number[], others: readonly number[]): boolean =>
   others.every((offset, partition) => (positions[partition] ?? 0) >= offset);
 
+/** Null for what nobody is told of: snapshots, in which nothing happened, and what cannot be read. */
 function readEvent(record: StoredRecord): AnyEvent | null {
+  if (isSnapshot(record.headers['ce_type'] ?? '')) return null;
   try {
     return fromRecord(record);
   } catch (error) {
-    // The projector parks it; nobody can be told what cannot be read.
+    // The projector parks it.
     if (error instanceof InvalidEvent) return null;
     throw error;
   }

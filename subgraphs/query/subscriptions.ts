@@ -5,6 +5,7 @@ import type { RequestContext } from '../../shared/graphql/context.js';
 import { requireAccess, requireAdmin, requireUser } from '../../shared/identity/identity.js';
 import { parseId } from '../../shared/ids/ids.js';
 import type { QueryDeps } from '../../shared/service/service.js';
+import type { WalletCoreMode } from '../../shared/wallet-core/wallet-core.js';
 import { byPlace, type Due, type Place } from './cursor.js';
 import { follow, followed, MAX_MISSED, type Message, type Snapshot, type Source } from './follow.js';
 import type { Resolvers } from './generated/schema-types.js';
@@ -12,12 +13,14 @@ import { isOpen, openOrders } from './lists.js';
 import { Mailbox, MAILBOX_LIMIT } from './mailbox.js';
 import { isDeleted, type ReadsOf } from './reads.js';
 import { Ring, RING_CAPACITY, type Change } from './ring.js';
+import type { AccountDoc } from './views.js';
+import { ForeignFollower, ownCursor } from './wallet-core-follow.js';
 
 /** Open orders that a subscription by user begins with: the newest. */
 const MAX_SNAPSHOTS = 100;
 
 interface AccountChange {
-  readonly account: AccountState;
+  readonly account: AccountDoc;
   readonly transaction: TransactionState | null;
 }
 
@@ -37,6 +40,8 @@ export interface SubscriptionDeps extends Pick<QueryDeps, 'eventLog' | 'document
   readonly projectionWaitMs: number;
   readonly readsOf: ReadsOf;
   readonly limits?: Limits;
+  /** Who keeps the accounts; this system when absent. */
+  readonly walletCore?: WalletCoreMode;
 }
 
 export interface Subscriptions {
@@ -50,7 +55,7 @@ export interface Subscriptions {
 
 /** The subscriptions of the graph, on rings of the topics orders, products and accounts. */
 export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
-  const { documents, log, metrics, projectionWaitMs, readsOf, limits = LIMITS } = deps;
+  const { documents, log, metrics, projectionWaitMs, readsOf, limits = LIMITS, walletCore = 'own' } = deps;
   const orders = new Ring<OrderState>(
     {
       topic: 'orders',
@@ -85,6 +90,7 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
     limits.ring,
   );
   const rings = [orders, products, accounts];
+  const foreign = new ForeignFollower(deps);
 
   const shared = {
     documents,
@@ -153,7 +159,7 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
       key: id,
       inTimeline: [{ field: 'subject', is: { eq: id } }],
       async view() {
-        const found = versioned(await documents.get<AccountState>('accounts', id));
+        const found = versioned(await documents.get<AccountDoc>('accounts', id));
         return found.map((one) => ({ ...one, item: { account: one.item, transaction: null } }));
       },
       snapshots: (newest) => newest,
@@ -165,17 +171,17 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
     existing(orders.newest(orderKey(id)) ?? (await readsOf(context).linked('orders', id)), 'order', id);
   const productOf = async (context: RequestContext, id: string): Promise<ProductState> =>
     existing(products.newest(id) ?? (await readsOf(context).linked('products', id)), 'product', id);
-  const accountOf = async (context: RequestContext, id: string): Promise<AccountState> =>
+  const accountOf = async (context: RequestContext, id: string): Promise<AccountDoc> =>
     existing(accounts.newest(id)?.account ?? (await readsOf(context).linked('accounts', id)), 'account', id);
 
   return {
     async start() {
-      await Promise.all(rings.map((ring) => ring.start()));
+      await Promise.all([...rings, foreign].map((one) => one.start()));
     },
     async stop() {
-      await Promise.all(rings.map((ring) => ring.stop()));
+      await Promise.all([...rings, foreign].map((one) => one.stop()));
     },
-    listening: () => rings.reduce((sum, ring) => sum + ring.listening, 0),
+    listening: () => [...rings, foreign].reduce((sum, one) => sum + one.listening, 0),
     resolvers: {
       Subscription: {
         orderStatusChanged: {
@@ -227,7 +233,9 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
             requireUser(context.identity);
             const account = await accountOf(context, id);
             requireAccess(context.identity, account.userId);
-            return guarded(oneAccount(id, after));
+            const isForeign = walletCore === 'external' || account.origin === 'foreign';
+            if (isForeign) return guarded(foreign.follow(id, after));
+            return guarded(oneAccount(id, ownCursor(after)));
           },
           resolve(guardedMessage: Guarded<Message<AccountChange>>, _: object, context: RequestContext) {
             readsOf.renew(context);

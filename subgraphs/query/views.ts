@@ -1,3 +1,4 @@
+import { PARKED, type ParkedDoc } from '../../shared/dead-letters/letter.js';
 import type { CollectionSpec, DocumentStore } from '../../shared/document-store/port.js';
 import { assertNever } from '../../shared/errors/errors.js';
 import type { Positions, StoredRecord } from '../../shared/event-log/port.js';
@@ -22,7 +23,8 @@ export type ProductDoc = ProductState & {
   readonly available: number;
 };
 export type OrderDoc = OrderState;
-export type AccountDoc = AccountState;
+/** `origin` is set by readers where a foreign Wallet Core speaks for the account: see wallet-core-accounts.ts. */
+export type AccountDoc = Omit<AccountState, 'kind'> & { readonly origin?: 'foreign' };
 /** One per side of a transaction, so that an account's list is one equality and one sort, and its count is right. */
 export type TransactionDoc = TransactionState & { readonly accountId: string };
 
@@ -36,6 +38,25 @@ export interface Views {
 }
 
 export type ViewName = keyof Views;
+
+export const VIEWS = ['users', 'products', 'orders', 'accounts', 'transactions'] as const satisfies readonly ViewName[];
+
+export const isView = (collection: string): collection is ViewName => (VIEWS as readonly string[]).includes(collection);
+
+/**
+ * What a foreign Wallet Core last said of an account, in version `offset + 1` of its record. No view: nothing here can
+ * publish it again, so a rebuild leaves it alone.
+ */
+export interface ForeignAccountDoc {
+  readonly id: string;
+  /** Cents. */
+  readonly balance: number;
+  /** Version that the account had here when this was taken; 0: none. Whatever is newer here was said later. */
+  readonly replaces: number;
+  /** When it was first heard of. Milliseconds since the epoch. */
+  readonly createdAt: number;
+  readonly updatedAt: number;
+}
 
 /** An event as the log has it. */
 export interface TimelineDoc {
@@ -65,20 +86,10 @@ export interface ProgressDoc {
   readonly next: number;
 }
 
-/** A record that a consumer could not take. */
-export interface ParkedDoc {
-  readonly consumer: string;
-  readonly state: 'DEAD';
-  readonly error: string;
-  readonly attempts: number;
-  /** Milliseconds since the epoch, when it was given up. */
-  readonly at: number;
-  readonly record: StoredRecord;
-}
-
+export const FOREIGN_ACCOUNTS = 'foreign_accounts';
 export const TIMELINE = 'timeline';
 export const PROGRESS = 'progress';
-export const PARKED = 'parked';
+export { PARKED, type ParkedDoc };
 
 /** Every index serves one shape of query: equalities first, then what it is sorted by. */
 export const COLLECTIONS: readonly CollectionSpec[] = [
@@ -103,6 +114,7 @@ export const COLLECTIONS: readonly CollectionSpec[] = [
   },
   { name: 'accounts', indexes: [{ fields: ['userId', 'createdAt'] }] },
   { name: 'transactions', indexes: [{ fields: ['accountId', 'createdAt'] }] },
+  { name: FOREIGN_ACCOUNTS, indexes: [] },
   {
     name: TIMELINE,
     indexes: [
@@ -112,11 +124,11 @@ export const COLLECTIONS: readonly CollectionSpec[] = [
     ],
   },
   { name: PROGRESS, indexes: [] },
-  { name: PARKED, indexes: [{ fields: ['consumer', 'at'] }] },
+  { name: PARKED, indexes: [{ fields: ['consumer', 'state', 'at'] }] },
 ];
 
-/** Where the events of the views come from. The Wallet Core topics only repeat what `accounts` says. */
-export const VIEW_TOPICS: readonly Topic[] = ['users', 'products', 'orders', 'accounts'];
+/** Where the events of the views come from. On `balances`, ours only repeat what `accounts` says: it is read for the foreign ones. */
+export const VIEW_TOPICS: readonly Topic[] = ['users', 'products', 'orders', 'accounts', 'balances'];
 
 /** A document to be put, unless the same or a newer version is there. */
 export interface Put {
@@ -138,14 +150,16 @@ export function project(event: AnyEvent): readonly Put[] {
   switch (event.type) {
     case 'user.created':
     case 'user.updated':
-    case 'user.deleted': {
+    case 'user.deleted':
+    case 'user.snapshot': {
       const { user } = event.data;
       return [put('users', user.id, user.version, userDoc(user))];
     }
     case 'product.created':
     case 'product.updated':
     case 'product.deleted':
-    case 'product.stock_changed': {
+    case 'product.stock_changed':
+    case 'product.snapshot': {
       const { product } = event.data;
       return [put('products', product.id, product.version, productDoc(product))];
     }
@@ -159,22 +173,24 @@ export function project(event: AnyEvent): readonly Put[] {
     case 'order.processing':
     case 'order.completed':
     case 'order.canceled':
-    case 'order.deleted': {
+    case 'order.deleted':
+    case 'order.snapshot': {
       const { order } = event.data;
       return [put('orders', order.id, order.version, order)];
     }
-    case 'account.created': {
+    case 'account.created':
+    case 'account.snapshot': {
       const { account } = event.data;
       return [put('accounts', account.id, account.version, account)];
     }
     case 'account.balance_changed': {
       const { account, transaction } = event.data;
-      const side = { ...transaction, accountId: account.id };
-      return [
-        put('accounts', account.id, account.version, account),
-        // Never changes; the other account's event makes the other side.
-        put('transactions', `${transaction.id}:${account.id}`, 1, side),
-      ];
+      // The other account's event makes the other side.
+      return [put('accounts', account.id, account.version, account), sideOf(transaction, account.id)];
+    }
+    case 'transaction.snapshot': {
+      const { transaction } = event.data;
+      return [sideOf(transaction, transaction.fromAccountId), sideOf(transaction, transaction.toAccountId)];
     }
     case 'stock.reserved':
     case 'stock.rejected':
@@ -190,6 +206,10 @@ export function project(event: AnyEvent): readonly Put[] {
       return assertNever(event);
   }
 }
+
+/** A transaction in the list of one of its accounts. It never changes. */
+const sideOf = (transaction: TransactionState, accountId: string): Put =>
+  put('transactions', `${transaction.id}:${accountId}`, 1, { ...transaction, accountId });
 
 const sortName = (name: string): string => searchWords(name).join(' ');
 

@@ -5,7 +5,7 @@ import type { Outbox } from '../../shared/outbox/outbox.js';
 import { emailKey } from '../../shared/validation/text.js';
 import { evolve, type Obligations, type Role, type UserEvent, type UserState } from './user.js';
 
-interface UserRow {
+export interface UserRow {
   readonly id: string;
   readonly version: number;
   readonly name: string;
@@ -18,7 +18,7 @@ interface UserRow {
   readonly updated_at: number;
 }
 
-const fromRow = ({ email_key: _, created_at, updated_at, verified, deleted, ...rest }: UserRow): UserState => ({
+export const fromRow = ({ email_key: _, created_at, updated_at, verified, deleted, ...rest }: UserRow): UserState => ({
   ...rest,
   verified: verified === 1,
   deleted: deleted === 1,

@@ -1,6 +1,7 @@
 // Generated from schema.graphql by `npm run codegen`. Do not edit.
 import type { GraphQLResolveInfo, GraphQLScalarType, GraphQLScalarTypeConfig } from 'graphql';
-import type { UserState, ProductState, OrderState, OrderItem as OrderItemState, OrderPayment as OrderPaymentState, OrderHistoryEntry as OrderHistoryEntryState, AccountState, TransactionState } from '../../../shared/events/states.js';
+import type { UserState, ProductState, OrderState, OrderItem as OrderItemState, OrderPayment as OrderPaymentState, OrderHistoryEntry as OrderHistoryEntryState, TransactionState } from '../../../shared/events/states.js';
+import type { AccountDoc } from '../views.js';
 import type { UserPage, ProductPage, OrderPage, TransactionPage } from '../reads.js';
 import type { RequestContext } from '../../../shared/graphql/context.js';
 export type Maybe<T> = T | null;
@@ -205,7 +206,7 @@ export type OrderHistoryEntry = {
 export type Account = {
   /** A UUID. */
   readonly id: Scalars['ID']['output'];
-  /** Rises by one with every change of the balance. */
+  /** Rises with every change of the balance: by one, or by more where another wallet system keeps the account. */
   readonly version: Scalars['Int']['output'];
   /** Whose account it is; null for the house's own and for accounts of another wallet system. */
   readonly userId?: Maybe<Scalars['ID']['output']>;
@@ -563,7 +564,7 @@ export type BalanceChanged = {
   readonly account?: Maybe<Account>;
   /** What was in it then. */
   readonly balance?: Maybe<Scalars['Decimal']['output']>;
-  /** The movement that changed the balance; null in a SNAPSHOT or GAP. */
+  /** The movement that changed the balance; null in a SNAPSHOT or GAP, and where another wallet system keeps the account. */
   readonly transaction?: Maybe<Transaction>;
   /** When. */
   readonly at?: Maybe<Scalars['DateTime']['output']>;
@@ -575,7 +576,7 @@ export type Subscription = {
   readonly orderStatusChanged: OrderStatusChanged;
   /** A product, whenever it changes; the newest state counts, a slow client may miss states in between. */
   readonly stockChanged?: Maybe<Product>;
-  /** A snapshot, then every change of an account's balance. */
+  /** A snapshot, then every change of an account's balance; of one in another wallet system, the newest balance whenever it changes. */
   readonly balanceChanged: BalanceChanged;
 };
 
@@ -720,7 +721,7 @@ export type ResolversTypes = {
   OrderItem: ResolverTypeWrapper<OrderItemState>;
   OrderPayment: ResolverTypeWrapper<OrderPaymentState>;
   OrderHistoryEntry: ResolverTypeWrapper<OrderHistoryEntryState>;
-  Account: ResolverTypeWrapper<AccountState>;
+  Account: ResolverTypeWrapper<AccountDoc>;
   Transaction: ResolverTypeWrapper<TransactionState>;
   PageInfo: ResolverTypeWrapper<PageInfo>;
   UserConnection: ResolverTypeWrapper<UserPage>;
@@ -761,7 +762,7 @@ export type ResolversParentTypes = {
   OrderItem: OrderItemState;
   OrderPayment: OrderPaymentState;
   OrderHistoryEntry: OrderHistoryEntryState;
-  Account: AccountState;
+  Account: AccountDoc;
   Transaction: TransactionState;
   PageInfo: PageInfo;
   UserConnection: UserPage;
