@@ -4,7 +4,8 @@ import type { DocumentStore } from '../shared/document-store/port.js';
 import { AppError } from '../shared/errors/errors.js';
 import type { OrderState } from '../shared/events/states.js';
 import type { Logger } from '../shared/observability/logger.js';
-import type { System } from './system.js';
+import type { Config } from '../shared/config/config.js';
+import type { Subgraphs } from './system.js';
 
 /** Who everybody is in demo mode. */
 export const DEMO_ADMIN_ID = '0190a000-0000-7000-8000-000000000001';
@@ -77,13 +78,28 @@ export const DEMO_PRODUCTS = [
 
 const MARKER = { collection: 'settings', id: 'demo-data' };
 
+type WriteSide = Pick<Subgraphs, 'user' | 'product' | 'order' | 'balance'>;
+
+export interface DemoOptions {
+  /** Accounts of a foreign Wallet Core are not ours to make. */
+  readonly walletCore: Config['walletCore'];
+  /** How long a step waits for what other services have yet to hear of, in milliseconds; 10 s when absent. */
+  readonly patienceMs?: number;
+}
+
 /**
- * Loads the demo data through the system's own commands, so that rows, events and views agree. Done once per data
- * folder; ended half-way, the next start goes on where it stopped, since every step has an id or a key of its own.
+ * Loads the demo data through the system's own commands, so that rows, events and views agree; workers must run, here or
+ * elsewhere. Done once, as a marker among the documents says; ended half-way, the next call goes on where it stopped,
+ * since every step has an id or a key of its own. Answers whether there was anything left to do.
  */
-export async function loadDemoData(system: System, documents: DocumentStore, log: Logger): Promise<void> {
+export async function loadDemoData(
+  { user, product, order, balance }: WriteSide,
+  documents: DocumentStore,
+  log: Logger,
+  { walletCore, patienceMs = 10_000 }: DemoOptions,
+): Promise<boolean> {
   await documents.ensureCollections([{ name: MARKER.collection, indexes: [] }]);
-  if ((await documents.get(MARKER.collection, MARKER.id)) !== null) return;
+  if ((await documents.get(MARKER.collection, MARKER.id)) !== null) return false;
   const context: CommandContext = {
     identity: { role: 'ADMIN', userId: DEMO_ADMIN_ID },
     requestId: `demo-${randomUUID()}`,
@@ -91,32 +107,36 @@ export async function loadDemoData(system: System, documents: DocumentStore, log
     log,
   };
   const key = (step: string) => ({ idempotencyKey: `demo:${step}` });
+  const repeat: Repeat = (code, step) => repeatWhile(code, patienceMs, step);
 
   for (const { id, name, email, role } of DEMO_USERS) {
-    await system.user.commands.create(context, { name, email, role, ...key(id) }, id);
+    await user.commands.create(context, { name, email, role, ...key(id) }, id);
   }
   for (const { id, ...input } of DEMO_PRODUCTS) {
-    await system.product.commands.create(context, { ...input, ...key(id) }, id);
+    await product.commands.create(context, { ...input, ...key(id) }, id);
   }
-  for (const { id, userId, balance } of DEMO_ACCOUNTS) {
-    await known(() => system.balance.commands.createAccount(context, { userId, ...key(id) }, id));
-    await system.balance.commands.deposit(context, { accountId: id, amount: balance, ...key(`${id}:deposit`) });
+  for (const { id, userId, balance: amount } of walletCore === 'own' ? DEMO_ACCOUNTS : []) {
+    await repeat('NOT_FOUND', () => balance.commands.createAccount(context, { userId, ...key(id) }, id));
+    await balance.commands.deposit(context, { accountId: id, amount, ...key(`${id}:deposit`) });
   }
-  await loadOrders(system, context, key);
+  await loadOrders(order.commands, context, key, repeat);
 
   await documents.putIfNewer(MARKER.collection, [{ id: MARKER.id, version: 1, doc: { loaded: true } }]);
   log.info({ users: DEMO_USERS.length, products: DEMO_PRODUCTS.length }, 'demo data loaded');
+  return true;
 }
 
 /** One order waits for its payment, one is paid, one is completed, one is canceled. */
 async function loadOrders(
-  { order: { commands } }: System,
+  commands: WriteSide['order']['commands'],
   context: CommandContext,
   key: (step: string) => { idempotencyKey: string },
+  repeat: Repeat,
 ): Promise<void> {
   const [joao, maria, ana] = [demoId(1, 2), demoId(1, 3), demoId(1, 6)];
+  // Others have not yet heard of its customer or its products.
   const create = (step: string, userId: string, ...items: [number: number, quantity: number][]) =>
-    known(() =>
+    repeat('NOT_FOUND', () =>
       commands.create(context, {
         userId,
         items: items.map(([number, quantity]) => ({ productId: demoId(2, number), quantity })),
@@ -124,8 +144,9 @@ async function loadOrders(
       }),
     );
   const pay = ({ id }: OrderState, step: string) => commands.pay(context, { id, method: 'PIX', ...key(step) });
+  // The saga has not yet brought it to where the step is allowed.
   const move = ({ id }: OrderState, status: 'PROCESSING' | 'COMPLETED', step: string) =>
-    reached(() => commands.updateStatus(context, { id, status, ...key(step) }));
+    repeat('INVALID_STATE', () => commands.updateStatus(context, { id, status, ...key(step) }));
 
   await create('order:waiting', joao, [4, 1], [15, 2]);
   await pay(await create('order:paid', maria, [8, 1], [9, 1]), 'order:paid:pay');
@@ -137,22 +158,17 @@ async function loadOrders(
   await commands.cancel(context, { id: canceled.id, reason: 'Ordered by mistake', ...key('order:canceled:cancel') });
 }
 
-/** Repeats while one service has not yet heard of what another one created. */
-const known = <T>(step: () => Promise<T>): Promise<T> => repeatWhile('NOT_FOUND', step);
+type Repeat = <T>(code: AppError['code'], step: () => Promise<T>) => Promise<T>;
 
-/** Repeats while the saga has not brought the order to where the step is allowed. */
-const reached = <T>(step: () => Promise<T>): Promise<T> => repeatWhile('INVALID_STATE', step);
-
-const PATIENCE_MS = 10_000;
 const PAUSE_MS = 10;
 
-async function repeatWhile<T>(code: AppError['code'], step: () => Promise<T>): Promise<T> {
-  const until = Date.now() + PATIENCE_MS;
+async function repeatWhile<T>(code: AppError['code'], patienceMs: number, step: () => Promise<T>): Promise<T> {
+  const until = performance.now() + patienceMs;
   for (;;) {
     try {
       return await step();
     } catch (error) {
-      if (!(error instanceof AppError) || error.code !== code || Date.now() > until) throw error;
+      if (!(error instanceof AppError) || error.code !== code || performance.now() > until) throw error;
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }

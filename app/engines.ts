@@ -1,13 +1,12 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { topicSpecs } from '../shared/events/catalogue.js';
-import { openSqliteDatabase } from '../shared/database/sqlite.js';
+import type { Config } from '../shared/config/config.js';
 import type { Database, DatabaseOptions } from '../shared/database/port.js';
-import { openSqliteDocumentStore } from '../shared/document-store/sqlite.js';
 import type { DocumentStore } from '../shared/document-store/port.js';
-import { openSqliteEventLog } from '../shared/event-log/sqlite.js';
 import type { EventLog } from '../shared/event-log/port.js';
-import { SafeDatabase } from '../shared/libsql/libsql.js';
+import { topicSpecs } from '../shared/events/catalogue.js';
+import type { Logger } from '../shared/observability/logger.js';
+import { UserError } from './toolbox.js';
 
 /** The three stores everything stands on. */
 export interface Engines {
@@ -16,6 +15,36 @@ export interface Engines {
   readonly openDatabase: (options: DatabaseOptions) => Promise<Database>;
   /** Closes log and documents and gives the data folder free; databases are closed by whoever opened them. */
   close(): Promise<void>;
+}
+
+export type EngineName = 'database' | 'eventLog' | 'documents';
+
+export const ALL_ENGINES: readonly EngineName[] = ['database', 'eventLog', 'documents'];
+
+export interface OpenOptions {
+  /** Who we are to the servers: `order-worker`. */
+  readonly clientId: string;
+  readonly log: Logger;
+  /** Those that will be used; servers that are not needed are not connected to, so they may be away. All when absent. */
+  readonly needs?: readonly EngineName[];
+  /** Beside a system that runs, which has made the topics; with files see `openEmbeddedEngines`. */
+  readonly shared?: boolean;
+  /** Hears of a disk that failed; with servers there is none. The process should end then. */
+  readonly onFailure?: (error: Error) => void;
+}
+
+/**
+ * Opens the engines that the settings name, and makes the topics that are missing. Waits for servers that are away as long
+ * as START_TIMEOUT_MS says.
+ * @throws DataFolderInUse, DataFolderUnusable, UserError, EngineAway, EngineRefused
+ */
+export async function openEngines(
+  { engines, startTimeoutMs }: Pick<Config, 'engines' | 'startTimeoutMs'>,
+  options: OpenOptions,
+): Promise<Engines> {
+  if (engines.kind === 'embedded') return openEmbeddedEngines(engines.dataDir, options);
+  const { openServers } = await import('./servers.js');
+  return openServers(engines, startTimeoutMs, options);
 }
 
 /** How often records past their topic's retention are dropped. */
@@ -38,21 +67,45 @@ export class DataFolderUnusable extends Error {
   }
 }
 
+export interface EmbeddedOptions {
+  /**
+   * Beside the process that has the folder: without its lock, without retention, and with an event log that can be read
+   * only, since the other process alone knows which offset comes next. There must be data already.
+   */
+  readonly shared?: boolean;
+  /** Hears of a disk that failed to keep what was written; the next start goes on from what is there. */
+  readonly onFailure?: (error: Error) => void;
+}
+
 /**
- * The embedded engines: SQLite files in one folder, for one process at a time. `onFailure` hears of a disk that failed to
- * keep what was written; the process should end then, and the next start goes on from what is there.
- * @throws DataFolderInUse, DataFolderUnusable
+ * The embedded engines: SQLite files in one folder, for one process at a time.
+ * @throws DataFolderInUse, DataFolderUnusable; UserError where `shared` finds no data
  */
-export async function openEmbeddedEngines(folder: string, onFailure?: (error: Error) => void): Promise<Engines> {
-  const unlock = lockFolder(folder);
+export async function openEmbeddedEngines(
+  folder: string,
+  { shared = false, onFailure }: EmbeddedOptions = {},
+): Promise<Engines> {
+  // Processes on servers do without them.
+  const { openSqliteEventLog } = await import('../shared/event-log/sqlite.js');
+  const { openSqliteDocumentStore } = await import('../shared/document-store/sqlite.js');
+  const { openSqliteDatabase } = await import('../shared/database/sqlite.js');
+  const logFile = join(folder, 'event-log.sqlite');
+  if (shared && !existsSync(logFile)) {
+    throw new UserError(`There is no data in ${folder} yet. Start Tributary first, or name its folder with DATA_DIR.`);
+  }
+  const unlock = shared ? () => undefined : await lockFolder(folder);
   try {
-    const eventLog = openSqliteEventLog({ file: join(folder, 'event-log.sqlite'), onFailure });
-    await eventLog.ensureTopics(topicSpecs());
+    const eventLog = openSqliteEventLog({ file: logFile, onFailure });
+    if (!shared) await eventLog.ensureTopics(topicSpecs());
     const documents = openSqliteDocumentStore({ file: join(folder, 'documents.sqlite'), onFailure });
-    const retention = setInterval(() => {
-      // What could not be dropped is dropped an hour later.
-      eventLog.enforceRetention(Date.now()).catch(() => undefined);
-    }, RETENTION_MS).unref();
+    const retention = shared
+      ? undefined
+      : setInterval(() => {
+          // What could not be dropped is dropped an hour later.
+          eventLog.enforceRetention(Date.now()).catch(() => undefined);
+        }, RETENTION_MS).unref();
+    if (shared)
+      eventLog.append = () => Promise.reject(new Error('The process that has the data folder writes its log.'));
     return {
       eventLog,
       documents,
@@ -72,8 +125,9 @@ export async function openEmbeddedEngines(folder: string, onFailure?: (error: Er
 }
 
 /** Holds SQLite's own file lock, which the operating system takes back however the process ends. */
-function lockFolder(folder: string): () => void {
-  let lock: SafeDatabase | undefined;
+async function lockFolder(folder: string): Promise<() => void> {
+  const { SafeDatabase } = await import('../shared/libsql/libsql.js');
+  let lock: InstanceType<typeof SafeDatabase> | undefined;
   try {
     mkdirSync(folder, { recursive: true });
     lock = new SafeDatabase(join(folder, 'lock.sqlite'));

@@ -1,90 +1,90 @@
-import { ConfigError, readConfig, type Config } from '../shared/config/config.js';
-import { PortInUse } from '../shared/graphql/server.js';
-import type { Identity } from '../shared/identity/identity.js';
+#!/usr/bin/env node
+import { Command } from 'commander';
+import pack from '../package.json' with { type: 'json' };
+import { readConfig, type Config } from '../shared/config/config.js';
 import { createLogger, type Logger } from '../shared/observability/logger.js';
-import { createMetrics } from '../shared/observability/metrics.js';
-import { DEMO_ADMIN_ID, loadDemoData } from './demo.js';
-import { DataFolderInUse, DataFolderUnusable, openEmbeddedEngines } from './engines.js';
-import { summary } from './summary.js';
-import { startSystem, type System } from './system.js';
-
-/** In demo mode everybody is the demo administrator. */
-const DEMO_ADMIN: Identity = { role: 'ADMIN', userId: DEMO_ADMIN_ID };
-
-/** A drain that takes longer than this will not end by itself. */
-const DRAIN_LIMIT_MS = 4_500;
+import { endingOf, EXIT } from './exit.js';
+import { withEngines } from './engines-file.js';
+import { openToolbox } from './open-toolbox.js';
+import { PROCESS_NAMES } from './processes.js';
 
 const begun = performance.now() - process.uptime() * 1_000;
 
+const given = process.argv.slice(2);
+const named = given.find((arg) => !arg.startsWith('-'));
+/** `npm start` names no command: it runs everything. */
+const asked = named !== undefined || given.some((arg) => arg !== '--engines');
+const args = asked ? given : ['run', ...given];
+const isRun = !asked || named === 'run';
+
+let settings: Config | undefined;
+let logger: Logger | undefined;
+
+const program = new Command('tributary')
+  .description('A commerce backend as one federated GraphQL graph. Settings are environment variables.')
+  .version(pack.version)
+  .option('--engines', 'use the servers that `npm run engines` has started')
+  .hook('preAction', async () => {
+    const { engines = false } = program.opts<{ engines?: boolean }>();
+    const read = readConfig(engines ? withEngines(process.env) : process.env);
+    settings = read;
+    // Tools answer on standard output, so what they log goes elsewhere, and only if something is wrong.
+    if (!isRun) logger = await createLogger(read, () => read.logLevel === 'info', 2);
+  });
+
+const config = (): Config => settings ?? readConfig(process.env);
+const toolbox = openToolbox({
+  config,
+  log: () => {
+    if (logger === undefined) throw new Error('There is no log before a command runs.');
+    return logger;
+  },
+});
+
+// Loaded when they are called: tools do without servers, and servers without tools.
+program
+  .command('run')
+  .description('run processes in this one: all of them when none is named')
+  .argument('[names...]', PROCESS_NAMES.join(', '))
+  .action(async (names: string[]) => (await import('./commands/run.js')).run(names, config(), begun));
+program
+  .command('setup')
+  .description('make topics, databases with tables, and collections on the servers; changes nothing that is there')
+  .action(async () => (await import('./commands/setup.js')).setup(toolbox));
+program
+  .command('demo-data')
+  .description('load the demo data into the servers, once, beside running workers')
+  .action(async () => (await import('./commands/demo-data.js')).demoData(toolbox));
+
+if (!isRun) {
+  // Their options are part of --help, so they are loaded for every command but the one that has no time.
+  const { dlqCommand } = await import('./commands/dlq.js');
+  const { outboxCommand } = await import('./commands/outbox.js');
+  const { projectionsCommand } = await import('./commands/projections.js');
+  for (const command of [dlqCommand, outboxCommand, projectionsCommand]) program.addCommand(command(toolbox));
+}
+// Whoever reads may have seen enough, as `head` does.
+if (!isRun) process.stdout.on('error', () => process.exit(EXIT.clean));
 try {
-  const config = readConfig(process.env);
-  // Hundreds of lines on the first start would push the summary of it out of sight; whoever asks for more gets all.
-  let starting = true;
-  const log = await createLogger(config, () => starting && config.logLevel === 'info');
-  const system = await start(config, log);
-  starting = false;
-  console.log(summary(config, performance.now() - begun));
-  stopOnSignals(system, log);
+  strict(program);
+  await program.parseAsync(args, { from: 'user' });
+  // A command may have answered that something is wrong.
+  if (!isRun) await end(Number(process.exitCode ?? EXIT.clean));
 } catch (error) {
-  const mistake = explain(error);
-  console.error(mistake ?? error);
-  process.exit(mistake === undefined ? 1 : 2);
+  const { code, message } = endingOf(error);
+  if (message !== '') console.error(message ?? error);
+  await end(code);
 }
 
-async function start(config: Config, log: Logger): Promise<System> {
-  const engines = await openEmbeddedEngines(config.dataDir, (error) => {
-    log.fatal({ err: error, dataDir: config.dataDir }, 'the disk failed; start again when it is well');
-    process.exit(1);
-  });
-  const system = await startSystem({
-    config,
-    engines,
-    log,
-    metrics: createMetrics(),
-    now: Date.now,
-    authenticate: () => Promise.resolve(DEMO_ADMIN),
-  });
-  if (config.demoData) {
-    // Whatever a visitor did to half-loaded demo data must not keep the system from starting.
-    await loadDemoData(system, engines.documents, log).catch((error: unknown) => {
-      log.warn({ err: error }, 'the demo data is not complete; the next start goes on with it');
-    });
-  }
-  return system;
+/** Mistakes in what was typed are thrown, for us to end with our own exit code. */
+function strict(command: Command): void {
+  command.exitOverride();
+  command.commands.forEach(strict);
 }
 
-/** What whoever starts it has to change, in one line each; undefined where the fault is ours. */
-function explain(error: unknown): string | undefined {
-  for (const kind of [ConfigError, PortInUse, DataFolderInUse, DataFolderUnusable]) {
-    if (error instanceof kind) return error.message;
-  }
-  const { syscall, code, message } = error as NodeJS.ErrnoException;
-  // EADDRINUSE is told as PortInUse; what remains is a host that is not ours, or a port below 1024.
-  if (syscall === 'listen') {
-    const variable = code === 'EACCES' ? 'the port to one above 1023' : 'HOST to an address of this machine';
-    return `Nothing can be served there: ${message}. Set ${variable}.`;
-  }
-  return undefined;
-}
-
-function stopOnSignals(system: System, log: Logger): void {
-  let stopping = false;
-  const stop = (signal: NodeJS.Signals): void => {
-    // Ctrl-C through npm arrives twice, the second as late as npm gets to it: more of them change nothing.
-    if (stopping) return;
-    stopping = true;
-    log.info({ signal }, 'stopping');
-    setTimeout(() => {
-      log.error('the drain took too long; whatever was under way goes on at the next start');
-      process.exit(1);
-    }, DRAIN_LIMIT_MS).unref();
-    system.stop().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        log.error({ err: error }, 'could not stop cleanly');
-        process.exit(1);
-      },
-    );
-  };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
+async function end(code: number): Promise<never> {
+  await toolbox.close().catch((error: unknown) => console.error(error));
+  // A pipe takes 64 KB at a time: what has not gone through would be cut off.
+  await new Promise<void>((resolve) => process.stdout.write('', () => resolve()));
+  process.exit(code);
 }

@@ -1,5 +1,5 @@
-import type { Config } from '../shared/config/config.js';
-import { hostInUrl } from '../shared/http/http.js';
+import { hostInUrl, type Config } from '../shared/config/config.js';
+import { serverAddresses } from '../shared/config/engines.js';
 
 /** What the start prints: every address, where the data is, something to try, how to stop. */
 export function summary(config: Config, readyInMs: number): string {
@@ -14,14 +14,28 @@ export function summary(config: Config, readyInMs: number): string {
     `WebSocket     ws://${gateway}/graphql     (graphql-transport-ws)`,
     `REST          http://${here}:${ports.rest}/balances/{account_id}`,
     `Health        http://${gateway}/readyz    (also /livez, /metrics)`,
-    `Data          ${config.dataDir}`,
+    ...dataLines(config),
     '',
     `Try           ${somethingToTry(config)}`,
     '',
     'AUTH_MODE=demo: whoever has no token acts as the demo administrator.',
-    `Everything listens on ${host} only.`,
+    config.demoExposed
+      ? `DEMO_EXPOSED=on: it listens on ${host}, and whoever reaches it is that administrator.`
+      : `Everything listens on ${host} only.`,
     'Stop with Ctrl-C; the data stays.',
   ]);
+}
+
+/** A folder, or three servers, never with a password. */
+function dataLines({ engines }: Config): string[] {
+  if (engines.kind === 'embedded') return [`Data          ${engines.dataDir}`];
+  const { mysql, kafka, mongo } = serverAddresses(engines);
+  return [
+    `Databases     ${mysql}`,
+    `Event log     kafka://${kafka}`,
+    `Documents     ${mongo}`,
+    ...(engines.namespace === '' ? [] : [`Namespace     ${engines.namespace}`]),
+  ];
 }
 
 const somethingToTry = ({ demoData }: Config): string =>

@@ -1,18 +1,19 @@
 import { randomBytes } from 'node:crypto';
-import { buildGateway } from '../gateway/app.js';
-import type { Config } from '../shared/config/config.js';
-import { SCALARS } from '../shared/graphql/scalars.js';
+import type { buildGateway } from '../gateway/app.js';
+import { SUBGRAPHS, type Config, type SubgraphName } from '../shared/config/config.js';
+import { createHealthServer } from '../shared/http/health-server.js';
 import type { Logger } from '../shared/observability/logger.js';
 import type { Metrics } from '../shared/observability/metrics.js';
-import type { Service } from '../shared/service/service.js';
+import type { Check, QueryDeps, Service, SubgraphDeps } from '../shared/service/service.js';
 import { inTurn } from '../shared/service/worker.js';
-import { buildBalance, type BalanceSubgraph } from '../subgraphs/balance/app.js';
-import { buildOrder, type OrderSubgraph } from '../subgraphs/order/app.js';
-import { buildProduct, type ProductSubgraph } from '../subgraphs/product/app.js';
-import { buildQuery } from '../subgraphs/query/app.js';
-import { buildUser, type UserSubgraph } from '../subgraphs/user/app.js';
+import type { BalanceSubgraph } from '../subgraphs/balance/app.js';
+import type { OrderSubgraph } from '../subgraphs/order/app.js';
+import type { ProductSubgraph } from '../subgraphs/product/app.js';
+import type { QuerySubgraph } from '../subgraphs/query/app.js';
+import type { UserSubgraph } from '../subgraphs/user/app.js';
 import supergraphSdl from '../supergraph.graphql';
 import type { Engines } from './engines.js';
+import { PROCESS_NAMES, PROCESSES, type ProcessName } from './processes.js';
 
 export interface SystemDeps {
   readonly config: Config;
@@ -24,68 +25,154 @@ export interface SystemDeps {
   readonly authenticate: Parameters<typeof buildGateway>[0]['authenticate'];
 }
 
-/** Everything in one process. */
-export interface System {
+/** The subgraphs by name. */
+export interface Subgraphs {
   readonly user: UserSubgraph;
   readonly product: ProductSubgraph;
   readonly order: OrderSubgraph;
   readonly balance: BalanceSubgraph;
+  readonly query: QuerySubgraph;
+}
+
+/** What runs in this process. */
+export interface Running {
+  /** Those of which a half runs here. */
+  readonly subgraphs: Partial<Subgraphs>;
+  /** Where the gateway listens; empty where it does not run here. */
   readonly gatewayUrl: string;
   /** Stops taking work, finishes what is in hand, closes the engines. */
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+/** Services of one subgraph in the order in which they started. */
+type Lane = Pick<Service, 'stop'>[];
+
+/** The last started is the first to stop. */
+const stopLane = (lane: Lane): Promise<void> =>
+  inTurn(
+    lane
+      .splice(0)
+      .reverse()
+      .map((service) => () => service.stop()),
+  );
+
+/** Waits for all of them, whatever becomes of the others, and rejects with the first failure. */
+async function together(steps: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(steps);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+/** Everything in one process. */
+export interface System extends Subgraphs {
+  readonly gatewayUrl: string;
+  readonly stop: () => Promise<void>;
+}
+
+type Build<N extends SubgraphName> = (deps: SubgraphDeps & QueryDeps) => Promise<Subgraphs[N]>;
+
+/** Only what a process runs is loaded: a worker does without the gateway, and a gateway without databases. */
+const LOADERS: { readonly [N in SubgraphName]: () => Promise<Build<N>> } = {
+  user: async () => (await import('../subgraphs/user/app.js')).buildUser,
+  product: async () => (await import('../subgraphs/product/app.js')).buildProduct,
+  order: async () => (await import('../subgraphs/order/app.js')).buildOrder,
+  balance: async () => (await import('../subgraphs/balance/app.js')).buildBalance,
+  query: async () => (await import('../subgraphs/query/app.js')).buildQuery,
+};
+
+/** A subgraph that does not run: its commands work, its events wait in the outbox for a worker. */
+export async function buildSubgraph<N extends SubgraphName>(
+  name: N,
+  deps: SubgraphDeps & QueryDeps,
+): Promise<Subgraphs[N]> {
+  return (await LOADERS[name]())(deps);
 }
 
 /**
- * Starts every API and worker on the given engines, the read side first and the gateway last.
+ * Starts every API and worker on the given engines, the gateway last.
  * Rejects with PortInUse when a port is taken; whatever had started is stopped again.
  */
-export async function startSystem({ config, engines, log, metrics, now, authenticate }: SystemDeps): Promise<System> {
-  const identitySecret = config.identitySecret ?? randomBytes(32).toString('hex');
-  const deps = {
-    config,
-    identitySecret,
-    log,
-    metrics,
-    now,
-    eventLog: engines.eventLog,
-    openDatabase: engines.openDatabase,
-  };
+export async function startSystem(deps: SystemDeps): Promise<System> {
+  const { subgraphs, gatewayUrl, stop } = await startProcesses(PROCESS_NAMES, deps, { health: false });
+  return { ...(subgraphs as Subgraphs), gatewayUrl, stop };
+}
 
-  const started: Service[] = [];
+/**
+ * Starts some of the processes in this one: subgraphs side by side, in each the worker before its API; then the gateway,
+ * which finds the subgraphs that do not run here by their settings. `health` gives every worker a listener of its own for
+ * /livez, /readyz and /metrics.
+ * Rejects with PortInUse when a port is taken; whatever had started is stopped again, the engines included.
+ */
+export async function startProcesses(
+  names: readonly ProcessName[],
+  { config, engines, log, metrics, now, authenticate }: SystemDeps,
+  { health }: { readonly health: boolean },
+): Promise<Running> {
+  const identitySecret = config.identitySecret ?? randomBytes(32).toString('hex');
+  const { eventLog, documents, openDatabase } = engines;
+  const deps = { config, identitySecret, log, metrics, now, eventLog, documents, openDatabase };
+
+  const subgraphs: { -readonly [N in SubgraphName]?: Subgraphs[N] } = {};
   const opened: { close(): Promise<void> }[] = [engines];
+  const lanes: Lane[] = [];
+  const lane = (): Lane => {
+    const one: Lane = [];
+    lanes.push(one);
+    return one;
+  };
+  const gatewayLane: Lane = [];
   const stop = () =>
     inTurn([
-      ...started
-        .splice(0)
-        .reverse()
-        .map((service) => () => service.stop()),
+      () => stopLane(gatewayLane),
+      // Side by side: leaving a consumer group takes a moment, and there are many.
+      () => together(lanes.splice(0).map(stopLane)),
       ...opened
         .splice(0)
         .reverse()
         .map((one) => () => one.close()),
     ]);
-  const open = async <T extends { close(): Promise<void> }>(built: Promise<T>): Promise<T> => {
-    const one = await built;
-    opened.push(one);
-    return one;
-  };
-  const start = async (service: Service): Promise<void> => {
-    started.push(service);
+  const start = async (into: Lane, service: Service): Promise<void> => {
+    into.push(service);
     await service.start();
+  };
+  const runs = (part: SubgraphName | 'gateway', half: 'api' | 'worker'): ProcessName | undefined =>
+    names.find((name) => PROCESSES[name].part === part && PROCESSES[name].half === half);
+  const startWorker = async (into: Lane, name: ProcessName, worker: Service): Promise<void> => {
+    if (!health) return start(into, worker);
+    let ready = false;
+    const checks = async (): Promise<readonly Check[]> => [{ name: 'started', ok: ready }, ...(await worker.checks())];
+    const { variable, port } = PROCESSES[name];
+    const server = createHealthServer({ name, host: config.host, port: port(config), variable, checks, log, metrics });
+    // Stopped last, so that a drain can be watched.
+    into.push(server);
+    await server.start();
+    await start(into, worker);
+    ready = true;
+    into.push({ stop: async () => void (ready = false) });
+  };
+  const startSubgraph = async (part: SubgraphName): Promise<void> => {
+    const subgraph = await buildSubgraph(part, deps);
+    opened.push(subgraph);
+    Object.assign(subgraphs, { [part]: subgraph });
+    const [worker, api] = [runs(part, 'worker'), runs(part, 'api')];
+    const into = lane();
+    if (worker !== undefined) await startWorker(into, worker, subgraph.worker);
+    if (api !== undefined) await start(into, subgraph.api);
+  };
+  // Where they listen, not where they were told to: a port 0 is any free one.
+  const urlOf = (part: SubgraphName): string => {
+    if (runs(part, 'api') === undefined) return config.subgraphUrls[part];
+    const url = part === 'query' ? subgraphs.query?.url : subgraphs[part]?.api.url;
+    return url ?? config.subgraphUrls[part];
   };
 
   try {
-    const query = await open(buildQuery({ ...deps, documents: engines.documents }));
-    const user = await open(buildUser(deps));
-    const product = await open(buildProduct(deps));
-    const order = await open(buildOrder(deps));
-    const balance = await open(buildBalance(deps));
-    for (const { worker, api } of [query, user, product, order, balance]) {
-      await start(worker);
-      await start(api);
-    }
-    // Where they listen, not where they were told to: a port 0 is any free one.
-    const urls = { user: user.api.url, product: product.api.url, order: order.api.url, balance: balance.api.url };
+    const parts = SUBGRAPHS.filter((part) => names.some((name) => PROCESSES[name].part === part));
+    // One by one: what several have in common is loaded once either way.
+    for (const part of parts) await LOADERS[part]();
+    await together(parts.map(startSubgraph));
+    if (runs('gateway', 'api') === undefined) return { subgraphs, gatewayUrl: '', stop };
+    const { buildGateway } = await import('../gateway/app.js');
+    const { SCALARS } = await import('../shared/graphql/scalars.js');
     const gateway = buildGateway({
       config,
       identitySecret,
@@ -95,12 +182,10 @@ export async function startSystem({ config, engines, log, metrics, now, authenti
       authenticate,
       scalars: SCALARS,
       supergraphSdl,
-      subgraphs: Object.fromEntries(
-        Object.entries({ ...urls, query: query.url }).map(([name, url]) => [name, { url: `${url}/graphql` }]),
-      ),
+      subgraphs: Object.fromEntries(SUBGRAPHS.map((name) => [name, { url: `${urlOf(name)}/graphql` }])),
     });
-    await start(gateway);
-    return { user, product, order, balance, gatewayUrl: gateway.url, stop };
+    await start(gatewayLane, gateway);
+    return { subgraphs, gatewayUrl: gateway.url, stop };
   } catch (error) {
     await stop().catch((failure: unknown) => log.error({ err: failure }, 'could not stop cleanly'));
     throw error;

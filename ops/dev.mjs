@@ -1,6 +1,6 @@
 /**
  * Rebuilds and restarts whenever a source changes; Ctrl-C stops both. Packages stay outside this bundle, which makes a
- * rebuild a matter of milliseconds, and dist/ is left alone.
+ * rebuild a matter of milliseconds, and dist/ is left alone. Arguments are those of `npm start`.
  */
 import { spawn } from 'node:child_process';
 import { context } from 'esbuild';
@@ -25,7 +25,9 @@ async function stop() {
 
 async function restart() {
   await stop();
-  if (!stopping) child = spawn(process.execPath, ['--enable-source-maps', `${OUTPUT}/main.js`], { stdio: 'inherit' });
+  if (stopping) return;
+  const args = ['--enable-source-maps', `${OUTPUT}/main.js`, ...process.argv.slice(2)];
+  child = spawn(process.execPath, args, { stdio: 'inherit' });
 }
 
 const builder = await context({

@@ -266,6 +266,15 @@ describe('mistakes at the start', () => {
     const process = start({ ...wrong, DATA_DIR: newFolder() });
     expect(await process.exit).toEqual({ code: 2, signal: null });
     const named = lines(process).map((line) => line.split(':')[0]);
-    expect(named).toEqual(['GATEWAY_PORT', 'REST_PORT', 'AUTH_MODE', 'LOG_LEVEL', 'MYSQL_URL']);
+    expect(named).toEqual([
+      'MYSQL_URL',
+      'KAFKA_BROKERS',
+      'MONGO_URL',
+      'GATEWAY_PORT',
+      'REST_PORT',
+      'AUTH_MODE',
+      'LOG_LEVEL',
+    ]);
+    for (const line of lines(process)) expect(line).toContain('for example ');
   });
 });

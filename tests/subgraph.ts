@@ -6,6 +6,7 @@ import { readConfig, type SubgraphName } from '../shared/config/config.js';
 import { fromRecord, toRecord, type AnyEvent, type AnyNewEvent } from '../shared/events/event.js';
 import { TOPICS } from '../shared/events/catalogue.js';
 import type { Database } from '../shared/database/port.js';
+import { testDatabases } from '../shared/database/testing.js';
 import type { GraphqlService } from '../shared/graphql/server.js';
 import { IDENTITY_HEADER, signIdentity, type Identity } from '../shared/identity/identity.js';
 import { newId } from '../shared/ids/ids.js';
@@ -57,13 +58,14 @@ export interface TestSubgraph<S> {
   dispose(): Promise<void>;
 }
 
-/** One write subgraph alone, API on a free port and worker, on embedded engines in a folder of its own. */
+/** One write subgraph alone, API on a free port and worker, on a log and a database of its own. */
 export async function startSubgraph<S extends Subgraph & { readonly api: GraphqlService }>(
   name: SubgraphName,
   build: (deps: SubgraphDeps) => Promise<S>,
 ): Promise<TestSubgraph<S>> {
   const dataDir = mkdtempSync(join(tmpdir(), `tributary-${name}-`));
   const engines = await openEmbeddedEngines(dataDir);
+  const databases = await testDatabases();
   let database: Database | undefined;
   const subgraph = await build({
     config: readConfig({ DATA_DIR: dataDir, [`${name.toUpperCase()}_PORT`]: '0' }),
@@ -72,7 +74,7 @@ export async function startSubgraph<S extends Subgraph & { readonly api: Graphql
     metrics: createMetrics(),
     now: Date.now,
     eventLog: engines.eventLog,
-    openDatabase: async (options) => (database = await engines.openDatabase(options)),
+    openDatabase: async (options) => (database = await databases.open(options)),
   });
   if (database === undefined) throw new Error(`${name} opened no database`);
   const heard: AnyEvent[] = [];
@@ -134,6 +136,7 @@ export async function startSubgraph<S extends Subgraph & { readonly api: Graphql
       await tail.stop();
       await subgraph.close();
       await engines.close();
+      await databases.dispose();
       rmSync(dataDir, { recursive: true, force: true });
     },
   };

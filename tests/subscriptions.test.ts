@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Client } from 'graphql-ws';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ANONYMOUS, type Identity } from '../shared/identity/identity.js';
@@ -21,7 +21,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await shop.server.dispose();
-  rmSync(dataDir, { recursive: true, force: true });
 });
 
 interface OrderMessage {

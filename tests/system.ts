@@ -3,8 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createClient, type Client as SocketClient } from 'graphql-ws';
 import WebSocket from 'ws';
-import { openEmbeddedEngines, type Engines } from '../app/engines.js';
+import { openEngines, type Engines } from '../app/engines.js';
 import { startSystem, type System } from '../app/system.js';
+// Loaded beforehand: jest's loader does not bear several imports at a time, which a start makes.
+import '../gateway/app.js';
+import '../subgraphs/balance/app.js';
+import '../subgraphs/order/app.js';
+import '../subgraphs/product/app.js';
+import '../subgraphs/query/app.js';
+import '../subgraphs/user/app.js';
 import { readConfig, type Config } from '../shared/config/config.js';
 import type { Database } from '../shared/database/port.js';
 import { ANONYMOUS, type Identity } from '../shared/identity/identity.js';
@@ -12,6 +19,7 @@ import { newId } from '../shared/ids/ids.js';
 import { silentLogger } from '../shared/observability/logger.js';
 import { createMetrics } from '../shared/observability/metrics.js';
 import { heldDocuments } from './held-documents.js';
+import { openNamespace, type Namespace } from './namespace.js';
 import { freePorts } from './ports.js';
 
 export { freePorts };
@@ -66,10 +74,36 @@ function read(who: unknown): Identity {
   return (role === 'ADMIN' || role === 'USER') && userId !== undefined ? { role, userId } : ANONYMOUS;
 }
 
-/** The whole system on embedded engines and free ports of 127.0.0.1, without demo data. */
-export async function startTestSystem(
-  options: { dataDir?: string; projectionWaitMs?: number } = {},
-): Promise<TestSystem> {
+export interface TestSystemOptions {
+  readonly dataDir?: string;
+  readonly projectionWaitMs?: number;
+  /** Further settings by their environment variables: `WALLET_CORE`, or the addresses of servers. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** What a data folder stands for on servers, while it is in use. */
+const namespaces = new Map<string, Namespace>();
+
+/** With TEST_ENGINES=servers the end-to-end suites run on servers, a data folder being a namespace there. */
+function serversOf(dataDir: string): Readonly<Record<string, string>> {
+  if (process.env['TEST_ENGINES'] !== 'servers') return {};
+  const namespace = namespaces.get(dataDir) ?? openNamespace();
+  namespaces.set(dataDir, namespace);
+  return namespace.settings;
+}
+
+/** Removes whatever a system has left under this data folder, which nobody uses any more. */
+export async function removeData(dataDir: string): Promise<void> {
+  await namespaces.get(dataDir)?.dispose();
+  namespaces.delete(dataDir);
+  rmSync(dataDir, { recursive: true, force: true });
+}
+
+/**
+ * The whole system on free ports of 127.0.0.1, without demo data; on embedded engines unless the settings or TEST_ENGINES
+ * name servers.
+ */
+export async function startTestSystem(options: TestSystemOptions = {}): Promise<TestSystem> {
   const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'tributary-test-'));
   const [gateway, user, product, order, balance, query, rest] = (await freePorts(7)).map(String);
   const config = readConfig({
@@ -82,8 +116,10 @@ export async function startTestSystem(
     QUERY_PORT: query,
     REST_PORT: rest,
     PROJECTION_WAIT_MS: options.projectionWaitMs === undefined ? undefined : String(options.projectionWaitMs),
+    ...serversOf(dataDir),
+    ...options.settings,
   });
-  const engines = await openEmbeddedEngines(dataDir);
+  const engines = await openEngines(config, { clientId: 'test', log: silentLogger() });
   const databases = new Map<string, Database>();
   const { documents, hold } = heldDocuments(engines.documents);
   let release = (): void => undefined;
@@ -149,7 +185,7 @@ export async function startTestSystem(
     stop,
     async dispose() {
       await stop();
-      rmSync(dataDir, { recursive: true, force: true });
+      await removeData(dataDir);
     },
   };
 }

@@ -1,17 +1,70 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-
-const PORT = 'must be a port, 0 to 65535';
-const port = (fallback: number) => z.coerce.number(PORT).int(PORT).min(0, PORT).max(65_535, PORT).default(fallback);
+import {
+  DEFAULT_POOL_SIZE,
+  readEngines,
+  SASL_MECHANISMS,
+  wrongBrokers,
+  wrongMongoUrl,
+  wrongMysqlUrl,
+  wrongSubgraphUrl,
+  type EngineSettings,
+} from './engines.js';
 
 /** Whoever reaches a listener in demo mode is its administrator, so nobody else may. */
 const LOOPBACK = /^(localhost|::1|127(\.\d{1,3}){3})$/;
-const NOT_LOOPBACK = 'must be 127.0.0.1, ::1 or localhost: in demo mode whoever reaches it is the administrator';
+const NOT_LOOPBACK =
+  'must be 127.0.0.1, ::1 or localhost, for example 127.0.0.1: in demo mode whoever reaches it is the administrator. ' +
+  'In a container whose ports are published on loopback only, set DEMO_EXPOSED=on beside it';
+
+const whole = (lowest: number, highest: number, what: string, example: number) => {
+  const wrong = `must be ${what}, ${lowest} to ${highest}, for example ${example}`;
+  return z.coerce.number(wrong).int(wrong).min(lowest, wrong).max(highest, wrong);
+};
+const port = (fallback: number) => whole(0, 65_535, 'a port', fallback).default(fallback);
+const milliseconds = (highest: number, fallback: number) =>
+  whole(0, highest, 'whole milliseconds', fallback).default(fallback);
+const choice = <const T extends readonly [string, ...string[]]>(...values: T) =>
+  z.enum(values, `must be ${values.join(', ').replace(/, ([^,]*)$/, ' or $1')}, for example ${values[0]}`);
+const text = (pattern: RegExp, wrong: string) => z.string().regex(pattern, wrong);
+/** A text that `wrong` finds nothing wrong with. */
+const sound = (wrong: (value: string) => string | undefined) =>
+  z.string().superRefine((value, context) => {
+    const message = wrong(value);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  });
+const any = z.string();
 
 /** Every setting there is, by its environment variable. docs/configuration.md lists them; a test keeps the two in step. */
 const environment = z.object({
-  DATA_DIR: z.string().min(1).default('.data'),
-  HOST: z.string().regex(LOOPBACK, NOT_LOOPBACK).default('127.0.0.1'),
+  DATA_DIR: any.default('.data'),
+
+  MYSQL_URL: sound(wrongMysqlUrl).optional(),
+  MYSQL_POOL_SIZE: whole(2, 200, 'a number of connections', DEFAULT_POOL_SIZE).default(DEFAULT_POOL_SIZE),
+  MYSQL_TLS: choice('on', 'off').default('off'),
+  MYSQL_TLS_CA: any.optional(),
+  KAFKA_BROKERS: sound(wrongBrokers).optional(),
+  KAFKA_REPLICATION: whole(1, 9, 'a number of copies', 3).optional(),
+  KAFKA_TLS: choice('on', 'off').default('off'),
+  KAFKA_TLS_CA: any.optional(),
+  KAFKA_TLS_CERT: any.optional(),
+  KAFKA_TLS_KEY: any.optional(),
+  KAFKA_SASL_MECHANISM: choice(...SASL_MECHANISMS).optional(),
+  KAFKA_SASL_USERNAME: any.optional(),
+  KAFKA_SASL_PASSWORD: any.optional(),
+  MONGO_URL: sound(wrongMongoUrl).optional(),
+  MONGO_TLS: choice('on', 'off').default('off'),
+  MONGO_TLS_CA: any.optional(),
+  NAMESPACE: text(
+    /^([a-z0-9][a-z0-9_-]{0,31})?$/,
+    'must be up to 32 lower-case letters, digits, _ and -, a letter or digit first, for example staging',
+  ).default(''),
+  START_TIMEOUT_MS: milliseconds(3_600_000, 60_000),
+  /** Folder in which `npm run engines` keeps its servers, and the file that names them. */
+  ENGINES_DIR: any.optional(),
+
+  HOST: text(/^[\w.:-]+$/, 'must be an address of this machine, for example 127.0.0.1').default('127.0.0.1'),
+  DEMO_EXPOSED: choice('on', 'off').default('off'),
   GATEWAY_PORT: port(4000),
   USER_PORT: port(4001),
   PRODUCT_PORT: port(4002),
@@ -19,28 +72,60 @@ const environment = z.object({
   BALANCE_PORT: port(4004),
   QUERY_PORT: port(4005),
   REST_PORT: port(3003),
+  USER_WORKER_PORT: port(4011),
+  PRODUCT_WORKER_PORT: port(4012),
+  ORDER_WORKER_PORT: port(4013),
+  BALANCE_WORKER_PORT: port(4014),
+  PROJECTOR_PORT: port(4015),
+  USER_URL: sound(wrongSubgraphUrl).optional(),
+  PRODUCT_URL: sound(wrongSubgraphUrl).optional(),
+  ORDER_URL: sound(wrongSubgraphUrl).optional(),
+  BALANCE_URL: sound(wrongSubgraphUrl).optional(),
+  QUERY_URL: sound(wrongSubgraphUrl).optional(),
+
   /** Shared by gateway and subgraphs; signs who is asking. */
-  IDENTITY_SECRET: z.string().min(32).optional(),
-  AUTH_MODE: z.enum(['demo']).default('demo'),
-  DEMO_DATA: z.enum(['on', 'off']).default('on'),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
-  LOG_FORMAT: z.enum(['json', 'pretty', 'auto']).default('auto'),
+  IDENTITY_SECRET: z
+    .string()
+    .min(32, 'must be 32 characters or more, for example what `openssl rand -hex 32` prints')
+    .optional(),
+  AUTH_MODE: choice('demo').default('demo'),
+
+  DEMO_DATA: choice('on', 'off').default('on'),
+  WALLET_CORE: choice('own', 'external').default('own'),
   /** How long a read waits for the view to reach the version it was asked for, in milliseconds. */
-  PROJECTION_WAIT_MS: z.coerce.number().int().min(0).max(60_000).default(2_000),
+  PROJECTION_WAIT_MS: milliseconds(60_000, 2_000),
+
+  LOG_LEVEL: choice('info', 'fatal', 'error', 'warn', 'debug', 'trace', 'silent').default('info'),
+  LOG_FORMAT: choice('auto', 'json', 'pretty').default('auto'),
 });
+
+type Environment = z.infer<typeof environment>;
 
 export const SUBGRAPHS = ['user', 'product', 'order', 'balance', 'query'] as const;
 export type SubgraphName = (typeof SUBGRAPHS)[number];
 
+export const WORKERS = ['user-worker', 'product-worker', 'order-worker', 'balance-worker', 'projector'] as const;
+export type WorkerName = (typeof WORKERS)[number];
+
 export interface Config {
-  readonly dataDir: string;
+  readonly engines: EngineSettings;
+  /** How long a start waits for engines that are away, in milliseconds. */
+  readonly startTimeoutMs: number;
   readonly host: string;
+  /** Others than this machine's own programs may reach the listeners, although everybody is the demo administrator. */
+  readonly demoExposed: boolean;
   readonly ports: Readonly<Record<SubgraphName | 'gateway' | 'rest', number>>;
-  /** Unset: each start makes one of its own. */
+  /** Health and metrics of workers that run as processes of their own. */
+  readonly workerPorts: Readonly<Record<WorkerName, number>>;
+  /** Where a gateway of its own finds the subgraphs: `http://127.0.0.1:4003`. */
+  readonly subgraphUrls: Readonly<Record<SubgraphName, string>>;
+  /** Unset: each start makes one of its own, which serves one process. */
   readonly identitySecret: string | undefined;
   readonly demoData: boolean;
-  readonly logLevel: z.infer<typeof environment>['LOG_LEVEL'];
-  readonly logFormat: z.infer<typeof environment>['LOG_FORMAT'];
+  /** `external` hands all accounts to a foreign Wallet Core. */
+  readonly walletCore: Environment['WALLET_CORE'];
+  readonly logLevel: Environment['LOG_LEVEL'];
+  readonly logFormat: Environment['LOG_FORMAT'];
   readonly projectionWaitMs: number;
 }
 
@@ -49,24 +134,30 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** Addresses of engines that are not supported yet. Ignored, they would let people believe that their data is there. */
-const SERVERS = ['MYSQL_URL', 'KAFKA_BROKERS', 'MONGO_URL'] as const;
-
-/** @throws ConfigError */
+/**
+ * Reads the settings, and the certificates and keys that they name.
+ * @throws ConfigError with a line per mistake, none of which repeats a value that may be secret
+ */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const mistakes: { readonly variable: string; readonly wrong: string }[] = [];
+  const report = (variable: string, wrong: string): void => void mistakes.push({ variable, wrong });
+
   const parsed = environment.safeParse(given);
-  const mistakes = [
-    ...(parsed.error?.issues ?? []).map((issue) => `${issue.path.join('.')}: ${issue.message}`),
-    ...SERVERS.filter((name) => name in given).map(
-      (name) => `${name}: this version has embedded engines only; unset it`,
-    ),
-  ];
-  if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes.join('\n'));
+  for (const { path, message } of parsed.error?.issues ?? []) report(path.join('.'), message);
+  const engines = readEngines(given, resolve(given['DATA_DIR'] ?? '.data'), report);
+  if (!LOOPBACK.test(given['HOST'] ?? '127.0.0.1') && given['DEMO_EXPOSED'] !== 'on') report('HOST', NOT_LOOPBACK);
+  if (!parsed.success || mistakes.length > 0) throw new ConfigError(inOrder(mistakes).join('\n'));
+
   const e = parsed.data;
+  const here = `http://${hostInUrl(reachable(e.HOST))}`;
+  const urlOf = (url: string | undefined, port: number): string =>
+    url === undefined ? `${here}:${port}` : new URL(url).origin;
   return {
-    dataDir: resolve(e.DATA_DIR),
+    engines,
+    startTimeoutMs: e.START_TIMEOUT_MS,
     host: e.HOST,
+    demoExposed: e.DEMO_EXPOSED === 'on',
     ports: {
       gateway: e.GATEWAY_PORT,
       user: e.USER_PORT,
@@ -76,8 +167,23 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       query: e.QUERY_PORT,
       rest: e.REST_PORT,
     },
+    workerPorts: {
+      'user-worker': e.USER_WORKER_PORT,
+      'product-worker': e.PRODUCT_WORKER_PORT,
+      'order-worker': e.ORDER_WORKER_PORT,
+      'balance-worker': e.BALANCE_WORKER_PORT,
+      projector: e.PROJECTOR_PORT,
+    },
+    subgraphUrls: {
+      user: urlOf(e.USER_URL, e.USER_PORT),
+      product: urlOf(e.PRODUCT_URL, e.PRODUCT_PORT),
+      order: urlOf(e.ORDER_URL, e.ORDER_PORT),
+      balance: urlOf(e.BALANCE_URL, e.BALANCE_PORT),
+      query: urlOf(e.QUERY_URL, e.QUERY_PORT),
+    },
     identitySecret: e.IDENTITY_SECRET,
     demoData: e.DEMO_DATA === 'on',
+    walletCore: e.WALLET_CORE,
     logLevel: e.LOG_LEVEL,
     logFormat: e.LOG_FORMAT,
     projectionWaitMs: e.PROJECTION_WAIT_MS,
@@ -85,3 +191,20 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 }
 
 export const SETTINGS = Object.keys(environment.shape);
+
+/** A line per mistake, in the order of the settings. */
+function inOrder(mistakes: readonly { readonly variable: string; readonly wrong: string }[]): string[] {
+  const place = ({ variable }: { readonly variable: string }): number => SETTINGS.indexOf(variable);
+  return [...mistakes].sort((a, b) => place(a) - place(b)).map(({ variable, wrong }) => `${variable}: ${wrong}`);
+}
+
+/** An address under which this machine reaches a listener on `host`. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
+}
+
+/** The host as an address spells it: IPv6 in brackets. */
+export function hostInUrl(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}

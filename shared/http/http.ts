@@ -1,4 +1,5 @@
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { hostInUrl } from '../config/config.js';
 import { AppError, type ErrorCode } from '../errors/errors.js';
 import { newId } from '../ids/ids.js';
 import type { Logger } from '../observability/logger.js';
@@ -113,11 +114,6 @@ export async function listen(
   const address = app.server.address();
   const actual = address !== null && typeof address === 'object' ? address.port : port;
   return `http://${hostInUrl(host)}:${actual}`;
-}
-
-/** The host as an address spells it: IPv6 in brackets. */
-export function hostInUrl(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }
 
 /** Takes no new connection, lets requests in hand finish, closes keep-alive sockets the moment they are idle. */

@@ -33,7 +33,13 @@ export function createMetrics() {
     }),
     outboxDepth: new Gauge({
       name: 'tributary_outbox_unpublished',
-      help: 'Outbox rows not yet published.',
+      help: 'Outbox rows not yet published, those set aside included.',
+      labelNames: ['database'] as const,
+      registers,
+    }),
+    outboxSetAside: new Gauge({
+      name: 'tributary_outbox_set_aside',
+      help: 'Outbox rows kept back because the event log refused them or an earlier one of their aggregate.',
       labelNames: ['database'] as const,
       registers,
     }),

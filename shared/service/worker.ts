@@ -14,6 +14,13 @@ export function createWorker(name: string, parts: readonly WorkerPart[]): Servic
   };
 }
 
+/** A part that does nothing and tells how the engines are. */
+export const dependingOn = (checks: WorkerPart['checks']): WorkerPart => ({
+  start: () => Promise.resolve(),
+  checks,
+  stop: () => Promise.resolve(),
+});
+
 /** Takes every step, whatever became of those before, and rejects with the first failure at the end: for stopping. */
 export async function inTurn(steps: readonly (() => Promise<void>)[]): Promise<void> {
   const failures: unknown[] = [];

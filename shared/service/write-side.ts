@@ -7,8 +7,9 @@ import { Outbox } from '../outbox/outbox.js';
 import { createRelay } from '../outbox/relay.js';
 import type { Reaction } from '../reactions/reaction.js';
 import { createReactionRunner } from '../reactions/runner.js';
+import { checkDatabase, checkEventLog } from './checks.js';
 import type { Service, Subgraph, SubgraphDeps } from './service.js';
-import { createWorker, type WorkerPart } from './worker.js';
+import { createWorker, dependingOn, type WorkerPart } from './worker.js';
 
 /** What every write subgraph stands on: its database, its outbox, its commands, and how it becomes an API and a worker. */
 export interface WriteSide {
@@ -53,9 +54,11 @@ export async function openWriteSide(
         typeDefs,
         resolvers,
         deps,
+        checks: async () => [await checkDatabase(database)],
       }),
     worker: (reactions, parts = []) =>
       createWorker(`${subgraph}-worker`, [
+        dependingOn(() => Promise.all([checkDatabase(database), checkEventLog(eventLog)])),
         createRelay({ ...shared, name }),
         ...parts,
         createReactionRunner({ ...shared, reactions }),

@@ -1,0 +1,94 @@
+import type { Config } from '../../shared/config/config.js';
+import type { Identity } from '../../shared/identity/identity.js';
+import { createLogger, type Logger } from '../../shared/observability/logger.js';
+import { createMetrics } from '../../shared/observability/metrics.js';
+import { DEMO_ADMIN_ID, loadDemoData } from '../demo.js';
+import { openEngines } from '../engines.js';
+import { EXIT } from '../exit.js';
+import { assertApart, enginesOf, PROCESS_NAMES, processesNamed, type ProcessName } from '../processes.js';
+import { summary } from '../summary.js';
+import { startProcesses, type Running, type Subgraphs } from '../system.js';
+
+/** In demo mode everybody is the demo administrator. */
+const DEMO_ADMIN: Identity = { role: 'ADMIN', userId: DEMO_ADMIN_ID };
+
+/** A drain that takes longer than this will not end by itself. With servers there are groups to leave. */
+const DRAIN_LIMIT_MS = { embedded: 4_500, servers: 10_000 } as const;
+
+/**
+ * Starts the named processes, all when there are none, and resolves when they serve; from then on signals end the process.
+ * @param begun when the process began, on performance.now()'s clock
+ */
+export async function run(names: readonly string[], config: Config, begun: number): Promise<void> {
+  const wanted = processesNamed(names);
+  const all = wanted.length === PROCESS_NAMES.length;
+  if (!all) assertApart(config);
+  // Hundreds of lines on the first start would push the summary of it out of sight; whoever asks for more gets all.
+  let starting = all;
+  const log = await createLogger(config, () => starting && config.logLevel === 'info');
+  const signals = handleSignals(log, DRAIN_LIMIT_MS[config.engines.kind]);
+  const running = await start(wanted, config, log);
+  starting = false;
+  signals.running(running);
+  const ready = performance.now() - begun;
+  if (all) console.log(summary(config, ready));
+  else log.info({ processes: wanted, readyMs: Math.round(ready) }, 'ready');
+}
+
+async function start(wanted: readonly ProcessName[], config: Config, log: Logger): Promise<Running> {
+  const all = wanted.length === PROCESS_NAMES.length;
+  const engines = await openEngines(config, {
+    clientId: all ? 'tributary' : wanted.join('+'),
+    log,
+    needs: enginesOf(wanted),
+    onFailure: (error) => {
+      log.fatal({ err: error }, 'the disk failed; start again when it is well');
+      process.exit(EXIT.diskFailed);
+    },
+  });
+  const running = await startProcesses(
+    wanted,
+    {
+      config,
+      engines,
+      log,
+      metrics: createMetrics(),
+      now: Date.now,
+      authenticate: () => Promise.resolve(DEMO_ADMIN),
+    },
+    { health: !all },
+  );
+  if (all && config.demoData) {
+    // Whatever a visitor did to half-loaded demo data must not keep the system from starting.
+    await loadDemoData(running.subgraphs as Subgraphs, engines.documents, log, config).catch((error: unknown) => {
+      log.warn({ err: error }, 'the demo data is not complete; the next start goes on with it');
+    });
+  }
+  return running;
+}
+
+/** SIGINT and SIGTERM drain what runs. During the start there is nothing to drain that would not be repeated. */
+function handleSignals(log: Logger, limitMs: number): { running(one: Running): void } {
+  let running: Running | undefined;
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    // Ctrl-C through npm arrives twice, the second as late as npm gets to it: more of them change nothing.
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, 'stopping');
+    if (running === undefined) process.exit(EXIT.clean);
+    setTimeout(() => {
+      log.error('the drain took too long; whatever was under way goes on at the next start');
+      process.exit(EXIT.fault);
+    }, limitMs).unref();
+    running.stop().then(
+      () => process.exit(EXIT.clean),
+      (error: unknown) => {
+        log.error({ err: error }, 'could not stop cleanly');
+        process.exit(EXIT.fault);
+      },
+    );
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
+  return { running: (one) => (running = one) };
+}
