@@ -7,6 +7,7 @@ import {
   ENGINE_NAMES,
   engine,
   engineStatus,
+  installEngines,
   instances,
   startEngines,
   stopEngines,
@@ -16,6 +17,7 @@ import {
 import { DEFAULT_INSTANCE, instanceFolders } from './engines/folders.mjs';
 
 const USAGE = `npm run engines                       starts them (the first time it installs them)
+npm run engines -- install            installs them and starts none
 npm run engines -- status             what runs, and where
 npm run engines -- stop
 npm run engines -- wipe               stops them and deletes their data; with --all all data and the installation
@@ -77,6 +79,8 @@ async function main() {
   switch (action) {
     case 'start':
       return start(options);
+    case 'install':
+      return installEngines(options);
     case 'status':
       return status();
     case 'stop':

@@ -117,6 +117,8 @@ export interface ClientOptions {
   readonly world: World;
   /** Customers may have several clients; the first client also counts. */
   readonly index: number;
+  /** Begins its idempotency keys; no other client has it. */
+  readonly name: string;
   readonly random: () => number;
   readonly traffic: Traffic;
   readonly over: () => boolean;
@@ -126,7 +128,7 @@ export interface ClientOptions {
 const REMEMBERED = 6;
 
 /** One customer, one call after the other (now and then two at once), each with a key of its own, until it is over. */
-export async function runClient({ url, world, index, random, traffic, over }: ClientOptions): Promise<void> {
+export async function runClient({ url, world, index, name, random, traffic, over }: ClientOptions): Promise<void> {
   const { accepted, refused } = traffic;
   const customer = world.customers[index % world.customers.length];
   if (customer === undefined) throw new Error('no such customer');
@@ -137,7 +139,7 @@ export async function runClient({ url, world, index, random, traffic, over }: Cl
   const pick = <T>(list: readonly T[]): T => list[below(list.length)] as T;
   const command = async <T>(query: string, input: Readonly<Record<string, unknown>>): Promise<T | undefined> => {
     step += 1;
-    const idempotencyKey = `client-${index}-${step}`;
+    const idempotencyKey = `${name}-${step}`;
     const outcome = await sendUntilAnswered<T>(url, query, { input: { ...input, idempotencyKey } }, traffic);
     if ('data' in outcome) return outcome.data;
     refused.set(outcome.code, (refused.get(outcome.code) ?? 0) + 1);

@@ -46,6 +46,9 @@ export interface RunningEngines {
   wipe(): Promise<void>;
 }
 
+/** Installs what is missing and starts nothing. @throws Error with a line per thing that is missing */
+export function installEngines(options?: Omit<EngineOptions, 'instance'>): Promise<void>;
+
 /**
  * Installs what is missing, starts what does not run, and answers when all three serve. They outlive this process. When one
  * cannot be started, those that this call started are stopped again.

@@ -105,14 +105,24 @@ async function startAll(folders, state, { progress, signal }) {
  * Installs what is missing and starts what does not run; answers when all three serve. When one cannot be started, those
  * that this call started are stopped again.
  */
+export async function installEngines({ report = quiet, signal } = {}) {
+  const progress = createProgress(report);
+  try {
+    await installInto(cacheFolder(), progress, { report, signal });
+  } finally {
+    progress.end();
+  }
+}
+
+const installInto = (cache, progress, { report, signal }) =>
+  withLock(cache, { signal, busy: busyInstalling(report) }, () => install(cache, progress, signal));
+
 export async function startEngines({ instance = DEFAULT_INSTANCE, report = quiet, signal } = {}) {
   const folders = instanceFolders(instance);
   const progress = createProgress(report);
   const options = { report, signal };
   try {
-    await withLock(folders.cache, { signal, busy: busyInstalling(report) }, () =>
-      install(folders.cache, progress, signal),
-    );
+    await installInto(folders.cache, progress, options);
     return await locked(folders, options, async () => {
       mkdirSync(folders.data, { recursive: true });
       const state = readState(folders.state);
