@@ -5,14 +5,18 @@ import WebSocket from 'ws';
 export type GraphQL = <T>(query: string, variables?: Readonly<Record<string, unknown>>) => Promise<T>;
 
 /** A client over keep-alive connections; a GraphQL error is thrown. */
-export function httpClient(port: number, connections: number): { graphql: GraphQL; close: () => Promise<void> } {
+export function httpClient(
+  port: number,
+  connections: number,
+  moreHeaders: () => Readonly<Record<string, string>> = () => ({}),
+): { graphql: GraphQL; close: () => Promise<void> } {
   const pool = new Pool(`http://127.0.0.1:${port}`, { connections });
   return {
     async graphql<T>(query: string, variables: Readonly<Record<string, unknown>> = {}) {
       const { body } = await pool.request({
         path: '/graphql',
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        headers: { 'content-type': 'application/json', ...moreHeaders() },
         body: JSON.stringify({ query, variables }),
       });
       const { data, errors } = (await body.json()) as { data: T; errors?: unknown };

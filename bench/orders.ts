@@ -1,5 +1,5 @@
+import { newId } from '../shared/ids/ids.js';
 import { concurrently, httpClient, quantile, socketClient, type GraphQL } from './client.js';
-import type { Running } from './process.js';
 
 export const CREATE_PRODUCT =
   'mutation ($input: CreateProductInput!) { createProduct(input: $input) { product { id } } }';
@@ -11,6 +11,14 @@ const WARM_UP = 100; // orders that are not counted
 const BURST = 2_000;
 const CONNECTIONS = 32;
 const PRODUCTS = 20;
+
+const CREATE_USER = 'mutation ($input: CreateUserInput!) { createUser(input: $input) { user { id } } }';
+
+/** Somebody who orders. */
+export async function customer(graphql: GraphQL): Promise<string> {
+  const input = { name: 'Bench', email: `${newId()}@example.com` };
+  return (await graphql<{ createUser: { user: { id: string } } }>(CREATE_USER, { input })).createUser.user.id;
+}
 
 /** Products with stock for everything that is ordered here. */
 export async function stocked(graphql: GraphQL): Promise<string[]> {
@@ -28,13 +36,12 @@ export interface Latencies {
   readonly awaitingPayment: { readonly p50: number; readonly p99: number };
 }
 
-/** From sending createOrder to the subscriber's messages, at a fixed rate whatever the answers take. Milliseconds. */
-export async function orderLatency({ ports }: Running): Promise<Latencies> {
-  const gateway = Number(ports.GATEWAY_PORT);
+/** At the gateway's port: from sending createOrder to the subscriber's messages, at a fixed rate whatever the answers take. Milliseconds. */
+export async function orderLatency(gateway: number): Promise<Latencies> {
   const { graphql, close } = httpClient(gateway, CONNECTIONS);
   const socket = socketClient(gateway);
   const products = await stocked(graphql);
-  const { me } = await graphql<{ me: { id: string } }>('{ me { id } }');
+  const userId = await customer(graphql);
 
   const seen = { PENDING: new Map<string, number>(), AWAITING_PAYMENT: new Map<string, number>() };
   const stop = socket.subscribe<{
@@ -42,7 +49,7 @@ export async function orderLatency({ ports }: Running): Promise<Latencies> {
   }>(
     {
       query: 'subscription ($userId: ID) { orderStatusChanged(userId: $userId) { kind status order { id } } }',
-      variables: { userId: me.id },
+      variables: { userId },
     },
     {
       next({ data }) {
@@ -66,7 +73,7 @@ export async function orderLatency({ ports }: Running): Promise<Latencies> {
     const wait = due - performance.now();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
     const at = performance.now();
-    const input = { items: [{ productId: products[index % PRODUCTS], quantity: 1 }] };
+    const input = { userId, items: [{ productId: products[index % PRODUCTS], quantity: 1 }] };
     pending.push(
       graphql<{ createOrder: { order: { id: string } } }>(CREATE_ORDER, { input }).then(({ createOrder }) => {
         if (index >= WARM_UP) sent.set(createOrder.order.id, at);
@@ -94,10 +101,10 @@ export interface Burst {
   readonly processed: number;
 }
 
-/** So many orders as fast as they are taken, until every one is AWAITING_PAYMENT in the view. */
-export async function orderBurst({ ports }: Running): Promise<Burst> {
-  const { graphql, close } = httpClient(Number(ports.GATEWAY_PORT), CONNECTIONS);
-  const products = await stocked(graphql);
+/** At the gateway's port: so many orders as fast as they are taken, until every one is AWAITING_PAYMENT in the view. */
+export async function orderBurst(gateway: number): Promise<Burst> {
+  const { graphql, close } = httpClient(gateway, CONNECTIONS);
+  const [userId, products] = [await customer(graphql), await stocked(graphql)];
   const waiting = async (): Promise<number> => {
     const query = '{ orders(first: 1, filter: { status: [AWAITING_PAYMENT] }) { totalCount } }';
     return (await graphql<{ orders: { totalCount: number } }>(query)).orders.totalCount;
@@ -105,7 +112,7 @@ export async function orderBurst({ ports }: Running): Promise<Burst> {
   const before = await waiting();
   const begun = performance.now();
   await concurrently(BURST, CONNECTIONS, async (index) => {
-    await graphql(CREATE_ORDER, { input: { items: [{ productId: products[index % PRODUCTS], quantity: 1 }] } });
+    await graphql(CREATE_ORDER, { input: { userId, items: [{ productId: products[index % PRODUCTS], quantity: 1 }] } });
   });
   const accepted = performance.now();
   while ((await waiting()) < before + BURST) await new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,4 +1,4 @@
-import { openEmbeddedEngines } from '../app/engines.js';
+import { openEmbeddedEngines, type Engines } from '../app/engines.js';
 import { toRecord, type AnyEvent } from '../shared/events/event.js';
 import { newId } from '../shared/ids/ids.js';
 import { silentLogger } from '../shared/observability/logger.js';
@@ -10,39 +10,46 @@ import { inTemporaryFolder } from './process.js';
 const EVENTS = 20_000;
 const CHUNK = 500;
 
-/** Events per second from the log into views and timeline, both groups at once, with a backlog waiting. */
-export const projectorRate = (): Promise<number> =>
+/** Events per second from a backlog in the log into views and timeline, both consumer groups at once. */
+export async function projectorRate({ eventLog, documents }: Pick<Engines, 'eventLog' | 'documents'>): Promise<number> {
+  for (let index = 0; index < EVENTS; index += CHUNK) {
+    await eventLog.append(Array.from({ length: CHUNK }, () => toRecord(orderCreated())));
+  }
+  const projector = createProjector({
+    eventLog,
+    documents,
+    log: silentLogger(),
+    metrics: createMetrics(),
+    now: Date.now,
+  });
+  const begun = performance.now();
+  await projector.start();
+  for (;;) {
+    const [entries, next] = await Promise.all([
+      documents.count('timeline'),
+      watermark(documents, eventLog.logId, VIEWS_GROUP, 'orders'),
+    ]);
+    const viewed = [...next.values()].reduce((sum, offset) => sum + offset, 0);
+    if (entries === EVENTS && viewed === EVENTS) break;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const seconds = (performance.now() - begun) / 1_000;
+  await projector.stop();
+  return EVENTS / seconds;
+}
+
+export const embeddedProjectorRate = (): Promise<number> =>
   inTemporaryFolder(async (folder) => {
     const engines = await openEmbeddedEngines(folder);
-    const { eventLog, documents } = engines;
-    for (let index = 0; index < EVENTS; index += CHUNK) {
-      await eventLog.append(Array.from({ length: CHUNK }, () => toRecord(orderCreated())));
+    try {
+      return await projectorRate(engines);
+    } finally {
+      await engines.close();
     }
-    const projector = createProjector({
-      eventLog,
-      documents,
-      log: silentLogger(),
-      metrics: createMetrics(),
-      now: Date.now,
-    });
-    const begun = performance.now();
-    await projector.start();
-    for (;;) {
-      const [entries, next] = await Promise.all([
-        documents.count('timeline'),
-        watermark(documents, eventLog.logId, VIEWS_GROUP, 'orders'),
-      ]);
-      const viewed = [...next.values()].reduce((sum, offset) => sum + offset, 0);
-      if (entries === EVENTS && viewed === EVENTS) break;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    const seconds = (performance.now() - begun) / 1_000;
-    await projector.stop();
-    await engines.close();
-    return EVENTS / seconds;
   });
 
-function orderCreated(): AnyEvent {
+/** Such an event as createOrder makes. */
+export function orderCreated(): AnyEvent {
   const [id, at] = [newId(), Date.now()];
   return {
     id: newId(),
