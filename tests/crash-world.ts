@@ -6,7 +6,6 @@ import { runClient, seeded, type Accepted, type Traffic, type World } from './cr
 import { until } from './until.js';
 
 const CUSTOMERS = 4;
-const CLIENTS = 12;
 export const DEPOSIT_CENTS = 60_000;
 
 /** What is refused for reasons of business; anything else is a fault. */
@@ -86,10 +85,19 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-/** Customers who order, pay, cancel and move money until they are stopped; each seed has idempotency keys of its own. */
-export function startLoad(url: string, world: World, seed: number, traffic: Traffic): Load {
+export interface LoadOptions {
+  readonly url: string;
+  readonly world: World;
+  readonly traffic: Traffic;
+  /** Decides what they do, and begins their idempotency keys: another one for every load on a system. */
+  readonly seed: number;
+  readonly clients: number;
+}
+
+/** Customers who order, pay, cancel and move money until they are stopped. */
+export function startLoad({ url, world, traffic, seed, clients: count }: LoadOptions): Load {
   let over = false;
-  const clients = Array.from({ length: CLIENTS }, (_, index) =>
+  const clients = Array.from({ length: count }, (_, index) =>
     runClient({
       url,
       world,

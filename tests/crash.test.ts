@@ -25,6 +25,8 @@ import { until } from './until.js';
 const SEED = Number(process.env['CRASH_SEED'] ?? Math.floor(Math.random() * 1e9));
 const KILLS = Number(process.env['CRASH_KILLS'] ?? 20);
 
+const CLIENTS = 12;
+
 /** So long a process lives, at most, once it is ready. */
 const MOST_LIFE_MS = 1_200;
 
@@ -71,7 +73,7 @@ test(`after ${KILLS} kills under load nothing accepted is lost and nothing has h
 
   const world = await prepareWorld(url);
   subscribers = await subscribe(url, world, traffic);
-  const load = startLoad(url, world, SEED, traffic);
+  const load = startLoad({ url, world, traffic, seed: SEED, clients: CLIENTS });
   let killsAtStart = 0;
   for (let kills = 0; kills < KILLS; kills += 1) {
     await running?.ready;

@@ -18,7 +18,10 @@ import { buildApp, startProcess, type BuiltApp } from './process.js';
 import { until } from './until.js';
 
 /** Commands accepted before a fault, so that it meets a system at work, and after it. */
-const COMMANDS = 60;
+const COMMANDS = 40;
+
+/** Enough to meet every fault in the middle of something, few enough to reckon with soon afterwards. */
+const CLIENTS = 6;
 
 /** How long a fault may keep the system from its work, in milliseconds; the longest is the one that pauses Kafka. */
 const RECOVERY_LIMIT_MS = 120_000;
@@ -88,7 +91,8 @@ export class FaultBench {
    */
   async survives(name: string, fault: () => Promise<void>): Promise<void> {
     const before = countOf(this.traffic.accepted);
-    const load = startLoad(this.url, this.world, seedOf(name), this.traffic);
+    const { url, world, traffic } = this;
+    const load = startLoad({ url, world, traffic, seed: seedOf(name), clients: CLIENTS });
     const more = (count: number): Promise<unknown> => {
       const goal = countOf(this.traffic.accepted) + count;
       return until(() => countOf(this.traffic.accepted) >= goal, { timeoutMs: RECOVERY_LIMIT_MS });

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
-const PACKAGES = ['podman', 'runc', 'netavark', 'aardvark-dns', 'iptables'];
+const PACKAGES = ['podman', 'runc', 'netavark', 'aardvark-dns', 'iptables', 'catatonit'];
 const STANDINS = 'ops/containers/standins';
 
 /** crun fails on hybrid cgroups, and inside a container limits cannot be raised above those of the machine. */
@@ -66,7 +66,7 @@ export class Podman {
 
   /** Installs podman where it is missing, makes the images that are missing or stale, and serves Docker's API. */
   async start(engines) {
-    if (spawnSync('podman', ['--version']).status !== 0) {
+    if (spawnSync('dpkg', ['-s', ...PACKAGES], { stdio: 'ignore' }).status !== 0) {
       console.log('Installing podman …');
       run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...PACKAGES]);
     }

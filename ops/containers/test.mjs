@@ -79,8 +79,8 @@ async function play(engine) {
     await flow();
     await compose('--profile', 'scaled', 'up', '-d');
     await flow();
-    await compose('run', '--rm', 'tributary', 'dlq', 'list');
-    await compose('run', '--rm', 'tributary', 'outbox', 'status');
+    await compose('run', '--rm', '--no-deps', 'tributary', 'dlq', 'list');
+    await compose('run', '--rm', '--no-deps', 'tributary', 'outbox', 'status');
     await compose('restart', 'gateway', 'order-api', 'order-worker', 'projector', 'query-api');
     await flow();
   } catch (error) {

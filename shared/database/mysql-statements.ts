@@ -59,10 +59,10 @@ function send(connection: Connection, sql: string, params: readonly SqlValue[], 
     }, timeoutMs);
     connection.query<ResultSetHeader | RowDataPacket[]>(sql, values, (error, result, fields) => {
       clearTimeout(timer);
-      if (error === null) return resolve({ result, fields });
+      if (error === null) resolve({ result, fields });
       // The driver's error carries the statement with its values in it, and what is unexpected is logged: with password
       // hashes and whatever else was to be written.
-      reject(translated(Object.assign(error, { sql })));
+      else reject(translated(Object.assign(error, { sql })));
     });
   });
 }

@@ -164,6 +164,27 @@ test('a file locked by another process is EngineUnavailable, and the put works o
   await store.close();
 });
 
+test('a collection that another process dropped is empty, and is made again by the next put', async () => {
+  const file = join(folder, 'dropped.sqlite');
+  const [store, tool] = [openSqliteDocumentStore({ file }), openSqliteDocumentStore({ file })];
+  const put = () => store.putIfNewer('a', [{ id: 'x', version: 1, doc: {} }]);
+  for (const next of [
+    async () => expect(await store.get('a', 'x')).toBeNull(),
+    async () => expect(await store.count('a')).toBe(0),
+    async () => store.remove('a', ['x']),
+  ]) {
+    await put();
+    await tool.drop('a');
+    await next();
+    expect(await put()).toEqual(new Set(['x']));
+    await tool.drop('a');
+    expect(await put()).toEqual(new Set(['x']));
+    expect((await tool.getMany('a', ['x'])).size).toBe(1);
+  }
+  await tool.close();
+  await store.close();
+});
+
 interface Written {
   readonly writer: number;
   readonly version: number;

@@ -155,7 +155,7 @@ class SqliteDocumentStore implements DocumentStore {
       for (const id of ids) checkText('id', id);
       const table = tableOf(collection);
       this.flush();
-      if (!this.exists(collection)) return;
+      if (!this.isThere(collection)) return;
       const sql = `DELETE FROM ${table} WHERE id IN (SELECT value FROM json_each(?))`;
       this.transaction(() => this.statement(sql).run(JSON.stringify(ids)));
       this.durability.committed();
@@ -236,7 +236,8 @@ class SqliteDocumentStore implements DocumentStore {
   }
 
   private write({ collection, rows }: Put): Set<string> {
-    if (!this.exists(collection)) this.db.exec(createTable(collection));
+    // Looked for each time: another process may have dropped it.
+    if (!this.isThere(collection)) this.db.exec(createTable(collection));
     // Row by row on one prepared statement: measured faster than multi-row values or unpacking a JSON parameter.
     const upsert = this.statement(
       `INSERT INTO ${tableOf(collection)} VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE ` +
@@ -268,17 +269,24 @@ class SqliteDocumentStore implements DocumentStore {
     }
   }
 
-  private exists(collection: string): boolean {
-    if (this.known.has(collection)) return true;
+  private isThere(collection: string): boolean {
     const sql = `SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?`;
-    if (this.statement(sql).all(collection).length === 0) return false;
-    this.known.add(collection);
-    return true;
+    const found = this.statement(sql).all(collection).length > 0;
+    if (found) this.known.add(collection);
+    else this.known.delete(collection);
+    return found;
   }
 
   /** A collection that is not there is empty, as on MongoDB. */
   private rows<R>(collection: string, sql: string, params: readonly Bindable[]): R[] {
-    return this.exists(collection) ? (this.statement(sql).all(...params) as R[]) : [];
+    if (!this.known.has(collection) && !this.isThere(collection)) return [];
+    try {
+      return this.statement(sql).all(...params) as R[];
+    } catch (error) {
+      // What was known may have been dropped by another process.
+      if (this.isThere(collection)) throw error;
+      return [];
+    }
   }
 
   private statement(sql: string): SafeStatement {
@@ -299,9 +307,10 @@ export interface SqliteDocumentStoreOptions {
 }
 
 /**
- * The document store in one SQLite file, for one process: a table per collection, indexes on expressions over the JSON.
- * A `putIfNewer` is all or nothing, and shares its transaction with the others of the same turn of the event loop; what it
- * stored is read at once, but it resolves only when that is on disk. Throws when the file cannot be opened. One instance per file: another would not hear of dropped collections.
+ * The document store in one SQLite file, for one process and the tools beside it: a table per collection, indexes on
+ * expressions over the JSON. A `putIfNewer` is all or nothing, and shares its transaction with the others of the same turn
+ * of the event loop; what it stored is read at once, but it resolves only when that is on disk. Throws when the file cannot
+ * be opened.
  */
 export function openSqliteDocumentStore({ file, onFailure }: SqliteDocumentStoreOptions): DocumentStore {
   const db = openSqlite(file);

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { AssignerProtocol } from 'kafkajs';
 import { EngineUnavailable } from '../errors/errors.js';
+import { PROTOCOL, shareOf, shareOut, wishesOf, wishFor } from './kafka-assignment.js';
 import { Bell } from './kafka-bell.js';
 import {
   byTopic,
@@ -24,14 +24,12 @@ const DEFAULT_MAX_BATCH = 100;
 const HEARTBEAT_MS = 1_000;
 /** Positions are written this long after the first of them moved. A crash within it repeats that much. */
 const COMMIT_AFTER_MS = 20;
-/** Whoever stops tries this long to write them; brokers that are away shall not hold up what else has to stop. */
-const LAST_COMMIT_MS = 3_000;
+/** Whoever stops asks brokers that do not answer for so long: they shall not hold up what else has to stop. */
+const STOP_MS = 3_000;
 const FIRST_PAUSE_MS = 100;
 const LAST_PAUSE_MS = 2_000;
 /** What brokers answer while they settle (a coordinator being made, a leader chosen) is trouble only after this time. */
 const SETTLING_MS = 5_000;
-/** Members of one group have to agree on how they share: permanent. */
-const PROTOCOL = 'tributary';
 
 /** The broker no longer counts us as a member of this generation. */
 const FENCED: ReadonlySet<string> = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'FENCED_INSTANCE_ID']);
@@ -76,6 +74,7 @@ export class GroupMember {
   private coordinator: KafkaBroker | null = null;
   private memberId = '';
   private stopping = false;
+  private serving = false;
   private readonly running: Promise<void>;
   private down = false;
   private downSince = 0;
@@ -108,7 +107,12 @@ export class GroupMember {
   async stop(): Promise<void> {
     this.stopping = true;
     this.bell.ring();
+    // A join takes as long as the slowest member: half a minute where the brokers say nothing.
+    const hurry = setTimeout(() => {
+      if (!this.serving) this.options.client.release(this.cluster);
+    }, STOP_MS);
     await this.running;
+    clearTimeout(hurry);
   }
 
   private async run(): Promise<void> {
@@ -118,6 +122,7 @@ export class GroupMember {
       try {
         generation = await this.join();
       } catch (error) {
+        if (this.stopping) break;
         const again = ['REBALANCE_IN_PROGRESS', 'UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION'].includes(errorType(error));
         this.afterError(error);
         if (again) continue;
@@ -129,7 +134,9 @@ export class GroupMember {
       this.hasJoined = true;
       this.bell.ring();
       this.fetcher.follow(generation.lanes);
+      this.serving = true;
       await this.serve(generation);
+      this.serving = false;
     }
     this.fetcher.stop();
     await this.leave();
@@ -139,27 +146,19 @@ export class GroupMember {
     const { sessionTimeoutMs, rebalanceTimeoutMs, subscription } = this.options;
     const { groupId, memberId } = this;
     const coordinator = await this.coordinate();
-    const metadata = AssignerProtocol.MemberMetadata.encode({
-      version: 0,
-      topics: [...this.names.keys()],
-      userData: Buffer.alloc(0),
-    });
     const joined = await coordinator.joinGroup({
       groupId,
       sessionTimeout: sessionTimeoutMs,
       rebalanceTimeout: rebalanceTimeoutMs,
       memberId,
-      groupProtocols: [{ name: PROTOCOL, metadata }],
+      groupProtocols: [{ name: PROTOCOL, metadata: wishFor(this.names.keys()) }],
     });
     this.memberId = joined.memberId;
     const { generationId } = joined;
     const seenAt = Date.now();
     const groupAssignment = joined.leaderId === joined.memberId ? await this.assign(joined.members) : [];
     const sync = await coordinator.syncGroup({ groupId, generationId, memberId: joined.memberId, groupAssignment });
-    const assignment = AssignerProtocol.MemberAssignment.decode(sync.memberAssignment)?.assignment ?? {};
-    const mine = Object.entries(assignment).flatMap(([topic, partitions]) =>
-      partitions.map((partition) => ({ topic, partition })),
-    );
+    const mine = shareOf(sync.memberAssignment);
     const positions = mine.length > 0 ? await this.positions(coordinator, mine) : new Map<string, number>();
     const handled = new Map<Lane, number>();
     const lanes = mine.map(({ topic, partition }) => {
@@ -191,36 +190,13 @@ export class GroupMember {
     return generation;
   }
 
-  /** Partitions go round among the members that want their topic. */
-  private async assign(
-    members: readonly { memberId: string; memberMetadata: Buffer }[],
-  ): Promise<{ memberId: string; memberAssignment: Buffer }[]> {
-    const wishes = members
-      .map(({ memberId, memberMetadata }) => ({
-        memberId,
-        topics: new Set(AssignerProtocol.MemberMetadata.decode(memberMetadata)?.topics),
-        assignment: new Map<string, number[]>(),
-      }))
-      .sort((a, b) => (a.memberId < b.memberId ? -1 : 1));
-    const topics = [...new Set(wishes.flatMap((wish) => [...wish.topics]))].sort();
+  private async assign(members: Parameters<typeof shareOut>[0]): Promise<ReturnType<typeof shareOut>> {
+    const topics = wishesOf(members);
     const cluster = await this.connect();
     // A member of a newer version may want topics that this one does not know of.
     await cluster.addMultipleTargetTopics(topics);
     await cluster.refreshMetadata();
-    let turn = 0;
-    for (const { topic, partition } of partitionsOf(cluster, topics)) {
-      const takers = wishes.filter((wish) => wish.topics.has(topic));
-      const taker = takers[turn++ % takers.length];
-      taker?.assignment.set(topic, [...(taker.assignment.get(topic) ?? []), partition]);
-    }
-    return wishes.map(({ memberId, assignment }) => ({
-      memberId,
-      memberAssignment: AssignerProtocol.MemberAssignment.encode({
-        version: 0,
-        assignment: Object.fromEntries(assignment),
-        userData: Buffer.alloc(0),
-      }),
-    }));
+    return shareOut(members, partitionsOf(cluster, topics));
   }
 
   /** Where the group goes on: behind what it has committed, or at the first record there is. */
@@ -288,7 +264,7 @@ export class GroupMember {
     this.fetcher.follow([]);
     await Promise.all(generation.lanes.map((lane) => lane.leave()));
     const begun = Date.now();
-    const patience = (): number => (this.stopping ? LAST_COMMIT_MS : GIVE_UP_MS);
+    const patience = (): number => (this.stopping ? STOP_MS : GIVE_UP_MS);
     while (generation.handled.size > 0 && !generation.fenced && Date.now() - begun < patience()) {
       await this.commit(generation);
       // Not on the bell, which every failure rings: each heartbeat's would bring the next commit, and the other way round.

@@ -53,6 +53,11 @@ export class CuttableLine {
     return socket;
   };
 
+  /** How many connections there are over it. */
+  get connections(): number {
+    return this.sockets.size;
+  }
+
   cut(): void {
     this.isCut = true;
     for (const socket of this.sockets) socket.destroy(new Error('The line is cut.'));

@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { CompressionCodecs, CompressionTypes } from 'kafkajs';
 import { until } from '../../tests/until.js';
+import { silentLogger } from '../observability/logger.js';
 import { caughtUp, deferred, HOUR_MS, inbox, newGroup, rec, recs } from './contract-tools.js';
 import { eventLogContract } from './contract.js';
+import { KafkaClient } from './kafka-client.js';
+import { Fetcher } from './kafka-fetcher.js';
+import { Lane } from './kafka-lane.js';
 import {
   CuttableLine,
   framedAsSnappy,
@@ -13,7 +17,7 @@ import {
   testBrokers,
   withAdmin,
 } from './kafka-tools.js';
-import { RecordRefused, type EventLog } from './port.js';
+import { RecordRefused, type Batch, type EventLog } from './port.js';
 
 jest.setTimeout(120_000);
 
@@ -274,6 +278,82 @@ describe('when the brokers go away', () => {
     expect(tailed.records).toHaveLength(60);
     await caughtUp(member);
     await Promise.all([member.stop(), tail.stop()]);
+  });
+
+  test('a member that still waits to join can be stopped, and nobody loses a batch by it', async () => {
+    await log.ensureTopics([spec('waited', 1)]);
+    await log.append([rec('waited')]);
+    const group = newGroup();
+    const gate = deferred();
+    const inHand: Batch[] = [];
+    const errors: unknown[] = [];
+    const member = await log.subscribe({
+      group,
+      topics: ['waited'],
+      onBatch: (batch) => {
+        inHand.push(batch);
+        return gate.promise;
+      },
+      onError: (error) => errors.push(error),
+    });
+    await until(() => inHand.length === 1);
+    const other = await openTestLog(namespace, { sessionTimeoutMs: SESSION_MS });
+    const joining = other.subscribe({ group, topics: ['waited'], onBatch: inbox().onBatch }).catch((e: unknown) => e);
+    await until(() => inHand[0]?.isStale());
+    await other.close();
+    expect(await joining).toMatchObject({ code: 'UNAVAILABLE' });
+    gate.resolve();
+    await caughtUp(member);
+    expect(errors).toEqual([]);
+    await member.stop();
+  });
+
+  test('a log that was closed is connected to nothing, whatever was being asked', async () => {
+    const way = new CuttableLine();
+    const closing = await openTestLog(namespace, { socketFactory: way.socketFactory });
+    await closing.ensureTopics([spec('closing', 1)]);
+    way.cut();
+    const asked = closing.ranges('closing').catch((error: unknown) => error);
+    // By then it is under way.
+    await new Promise(setImmediate);
+    const closed = closing.close();
+    way.mend();
+    await closed;
+    expect(await asked).toMatchObject({ code: 'UNAVAILABLE' });
+    await until(() => way.connections === 0);
+  });
+
+  test('connections that are cut because a rebalance needs others are nobody`s error', async () => {
+    await log.ensureTopics([spec('moved', 1)]);
+    await log.append([rec('moved')]);
+    const topic = `${namespace}.moved`;
+    const box = inbox();
+    const errors: unknown[] = [];
+    const lane = new Lane({
+      topic: 'moved',
+      wireTopic: topic,
+      partition: 0,
+      from: 0,
+      maxBatch: 1,
+      onBatch: box.onBatch,
+    });
+    let connecting = 0;
+    const client = new KafkaClient({
+      brokers: testBrokers(),
+      clientId: 'tributary-test',
+      log: silentLogger(),
+      socketFactory: (wanted) => {
+        if (connecting++ === 0) setImmediate(() => fetcher.follow([lane]));
+        return line.socketFactory(wanted);
+      },
+    });
+    const onError = (error: unknown): void => void errors.push(error);
+    const fetcher = new Fetcher({ client, topics: [topic], beyondEnd: 'next', onError });
+    fetcher.follow([lane]);
+    await box.until(1);
+    fetcher.stop();
+    await client.close();
+    expect(errors).toEqual([]);
   });
 
   test('a member that was away for longer than its session commits nothing over its successor, and comes back', async () => {

@@ -191,6 +191,8 @@ class OutboxRelay implements Relay {
       if (performance.now() - this.lastStats > STATS_MS) await this.count();
       this.purge();
       const { busyMs, busyForMs, idleMs } = this.poll;
+      // Its wake may have come while the lock was asked, and been cleared.
+      if (this.stopped) return;
       await this.waker.sleep(performance.now() - this.lastRow < busyForMs ? busyMs : idleMs);
     }
   }

@@ -4,6 +4,7 @@ import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import type { Outbox } from '../outbox/outbox.js';
 import { purgeBefore } from '../outbox/purge.js';
+import { watchLag } from '../service/lag.js';
 import type { Check } from '../service/service.js';
 import { Consumer } from './consumer.js';
 import { Parked } from './parked.js';
@@ -12,7 +13,6 @@ import { Report } from './report.js';
 import { Retrier } from './retrier.js';
 
 const MAX_BATCH = 100;
-const LAG_MS = 5_000;
 const PURGE_MS = 3_600_000;
 const DAY = 86_400_000;
 
@@ -64,7 +64,7 @@ class Runner implements ReactionRunner {
   private readonly timers: NodeJS.Timeout[] = [];
   private readonly trouble = new Map<string, Trouble>();
   private purging: Promise<void> = Promise.resolve();
-  private measuring = false;
+  private endLag: () => void = () => undefined;
 
   constructor(private readonly options: ReactionRunnerOptions) {
     const {
@@ -103,7 +103,7 @@ class Runner implements ReactionRunner {
       });
       this.subscriptions.set(consumer, subscription);
     }
-    this.every(LAG_MS, () => void this.measureLag());
+    this.endLag = watchLag(this.subscriptions, this.options);
     this.every(PURGE_MS, () => {
       this.purging = this.purge();
     });
@@ -111,6 +111,7 @@ class Runner implements ReactionRunner {
 
   async stop(): Promise<void> {
     for (const timer of this.timers.splice(0)) clearInterval(timer);
+    this.endLag();
     await Promise.all([...this.subscriptions.values()].map((subscription) => subscription.stop()));
     this.subscriptions.clear();
     await this.retrier.stop();
@@ -131,22 +132,6 @@ class Runner implements ReactionRunner {
       this.options.log.warn({ err: error, consumer }, 'events wait; nothing is lost and no attempt is counted');
     }
     this.trouble.set(consumer, { at: performance.now(), message });
-  }
-
-  private async measureLag(): Promise<void> {
-    // A log that is away takes longer to say so than it is until the next time.
-    if (this.measuring) return;
-    this.measuring = true;
-    for (const [consumer, subscription] of this.subscriptions) {
-      try {
-        const perTopic = new Map<string, number>();
-        for (const { topic, lag } of await subscription.lag()) perTopic.set(topic, (perTopic.get(topic) ?? 0) + lag);
-        for (const [topic, lag] of perTopic) this.options.metrics.consumerLag.set({ consumer, topic }, lag);
-      } catch (error) {
-        this.options.log.debug({ err: error, consumer }, 'lag not measured');
-      }
-    }
-    this.measuring = false;
   }
 
   private async purge(): Promise<void> {

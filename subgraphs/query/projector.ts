@@ -13,6 +13,7 @@ import type { Logger } from '../../shared/observability/logger.js';
 import type { Metrics } from '../../shared/observability/metrics.js';
 import { aboutEvent } from '../../shared/observability/trace.js';
 import { checkEventLog } from '../../shared/service/checks.js';
+import { watchLag } from '../../shared/service/lag.js';
 import type { Service } from '../../shared/service/service.js';
 import type { WalletCoreMode } from '../../shared/wallet-core/wallet-core.js';
 import { TIMING, withGenerations, type Timing } from './generations.js';
@@ -93,12 +94,11 @@ export function createProjector({
     {
       group: TIMELINE_GROUP,
       topics: Object.keys(TOPICS) as Topic[],
-      documentsOf: (event, record) =>
-        isSnapshot(event.type) ? [] : [timelineEntry(event, record, eventLog.logId)],
+      documentsOf: (event, record) => (isSnapshot(event.type) ? [] : [timelineEntry(event, record, eventLog.logId)]),
     },
   ];
-  const subscriptions: Subscription[] = [];
-  const lags = new Map<string, Map<number, number>>();
+  const subscriptions = new Map<string, Subscription>();
+  let endLag = (): void => undefined;
   let running = false;
 
   const subscribe = async (consumer: Consumer): Promise<void> => {
@@ -111,7 +111,7 @@ export function createProjector({
       onError: (error) =>
         log.error({ err: error, consumer: consumer.group }, 'a batch was not projected; it comes again'),
     });
-    subscriptions.push(subscription);
+    subscriptions.set(consumer.group, subscription);
   };
 
   const handle = async (consumer: Consumer, batch: Batch, attempts: Attempts): Promise<void> => {
@@ -121,11 +121,10 @@ export function createProjector({
     const wanted = batch.records.filter((record) => consumer.foreign !== undefined || !isForeign(record));
     const dead = await attempts.count(first, (attempt) => take(consumer, wanted, attempt));
     await bury(consumer, dead);
-    const { topic, partition, endOffset } = batch;
+    const { topic, partition } = batch;
     const next = last.offset + 1;
     await store([progressOf({ log: eventLog.logId, consumer: consumer.group, topic, partition, next })]);
     metrics.eventsHandled.inc({ consumer: consumer.group, outcome: 'handled' }, wanted.length - dead.length);
-    reportLag(consumer.group, topic, partition, endOffset - next);
   };
 
   /** Puts the newest documents of the records; answers the records that can never be put. */
@@ -248,13 +247,6 @@ export function createProjector({
     },
   });
 
-  const reportLag = (consumer: string, topic: string, partition: number, lag: number): void => {
-    const partitions = lags.get(`${consumer} ${topic}`) ?? new Map<number, number>();
-    lags.set(`${consumer} ${topic}`, partitions.set(partition, lag));
-    const sum = [...partitions.values()].reduce((total, one) => total + one, 0);
-    metrics.consumerLag.set({ consumer, topic }, sum);
-  };
-
   return {
     name: 'projector',
     async start() {
@@ -262,6 +254,7 @@ export function createProjector({
       for (const { group } of consumers) await countParked(group);
       for (const consumer of consumers) await subscribe(consumer);
       redriven.start();
+      endLag = watchLag(subscriptions, { log, metrics });
       running = true;
     },
     checks: async () => [
@@ -270,7 +263,9 @@ export function createProjector({
     ],
     async stop() {
       running = false;
-      await Promise.all(subscriptions.splice(0).map((subscription) => subscription.stop()));
+      endLag();
+      await Promise.all([...subscriptions.values()].map((subscription) => subscription.stop()));
+      subscriptions.clear();
       await redriven.stop();
     },
   };

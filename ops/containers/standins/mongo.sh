@@ -16,6 +16,8 @@ cron.database_name = 'postgres'
 CONF
   touch "$data/initialized"
 fi
+# Names a process of another container, which had the same number.
+rm -f "$data/postmaster.pid"
 as_postgres "$bin/postgres" -D "$data" &
 until as_postgres "$bin/psql" -h 127.0.0.1 -U postgres -c 'CREATE EXTENSION IF NOT EXISTS documentdb CASCADE'; do sleep 0.5; done
 trap 'kill -TERM "$ferretdb"; wait "$ferretdb"; kill -INT %1; wait' TERM INT
