@@ -139,7 +139,11 @@ async function lockFolder(folder: string): Promise<() => void> {
     throw isBusy(error) ? new DataFolderInUse(folder) : new DataFolderUnusable(folder, error);
   }
   const held = lock;
-  return () => held.close();
+  return () => {
+    // Closing alone would wait for every statement to be collected.
+    held.exec('ROLLBACK');
+    held.close();
+  };
 }
 
 const isBusy = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === 'SQLITE_BUSY';
