@@ -1,5 +1,5 @@
 import { gatewayRatio } from './gateways.js';
-import { orderBurst, orderLatency } from './orders.js';
+import { benchOrders } from './orders.js';
 import { inTemporaryFolder, startSystemProcess } from './process.js';
 import { embeddedProjectorRate } from './projector.js';
 import { median, ms, perSecond, ratio, Report } from './report.js';
@@ -28,14 +28,7 @@ export async function benchEmbedded(): Promise<void> {
     report.add('gateway, two-hop query, 32 connections: ours', perSecond(ours));
     report.add('the same with the stock RemoteGraphQLDataSource', perSecond(stock));
     report.add('ratio', ratio(ours / stock));
-    const { created, awaitingPayment } = await orderLatency(gateway);
-    report.add('createOrder sent → CHANGE (PENDING) at 50 orders/s, p50', ms(created.p50), '25 ms');
-    report.add('the same, p99', ms(created.p99));
-    report.add('createOrder sent → CHANGE (AWAITING_PAYMENT), p50', ms(awaitingPayment.p50), '60 ms');
-    report.add('the same, p99', ms(awaitingPayment.p99));
-    const { accepted, processed } = await orderBurst(gateway);
-    report.add('burst of 2,000 orders: accepted', perSecond(accepted));
-    report.add('burst of 2,000 orders: created, reserved and projected', perSecond(processed));
+    await benchOrders(report, gateway);
     await system.stop();
   });
   report.add('projector: events into views and timeline', perSecond(await embeddedProjectorRate()));

@@ -15,9 +15,9 @@ import { project, timelineEntry } from '../subgraphs/query/views.js';
 import { FLEET_SECRET, startFleet, type Fleet } from '../tests/fleet.js';
 import { bareSends, bareTransactions, bareUpserts } from './bare.js';
 import { concurrently, httpClient } from './client.js';
-import { CREATE_ORDER, customer, orderBurst, orderLatency, stocked } from './orders.js';
+import { benchOrders, CREATE_ORDER, customer, stocked } from './orders.js';
 import { orderCreated, projectorRate } from './projector.js';
-import { median, ms, perSecond, ratio, Report } from './report.js';
+import { median, perSecond, ratio, Report } from './report.js';
 
 /** Each yardstick and what is held against it are measured in turns, so often. */
 const ROUNDS = 3;
@@ -57,14 +57,7 @@ export async function benchEngines(): Promise<void> {
 
     await withFleet(engines.urls, async (fleet, namespace) => {
       const gateway = Number(new URL(fleet.gateway).port);
-      const { created, awaitingPayment } = await orderLatency(gateway);
-      report.add('createOrder sent → CHANGE (PENDING) at 50 orders/s, p50', ms(created.p50), '25 ms');
-      report.add('the same, p99', ms(created.p99));
-      report.add('createOrder sent → CHANGE (AWAITING_PAYMENT), p50', ms(awaitingPayment.p50), '60 ms');
-      report.add('the same, p99', ms(awaitingPayment.p99));
-      const { accepted, processed } = await orderBurst(gateway);
-      report.add('burst of 2,000 orders: accepted through the gateway', perSecond(accepted));
-      report.add('burst of 2,000 orders: created, reserved and projected', perSecond(processed), '320/s');
+      await benchOrders(report, gateway, '320/s');
 
       const orders = await inTurns(
         () => acceptedAtOrderPort(fleet),

@@ -1,5 +1,6 @@
 import { newId } from '../shared/ids/ids.js';
 import { concurrently, httpClient, quantile, socketClient, type GraphQL } from './client.js';
+import { ms, perSecond, type Report } from './report.js';
 
 export const CREATE_PRODUCT =
   'mutation ($input: CreateProductInput!) { createProduct(input: $input) { product { id } } }';
@@ -31,13 +32,13 @@ export async function stocked(graphql: GraphQL): Promise<string[]> {
   return ids;
 }
 
-export interface Latencies {
+interface Latencies {
   readonly created: { readonly p50: number; readonly p99: number };
   readonly awaitingPayment: { readonly p50: number; readonly p99: number };
 }
 
 /** At the gateway's port: from sending createOrder to the subscriber's messages, at a fixed rate whatever the answers take. Milliseconds. */
-export async function orderLatency(gateway: number): Promise<Latencies> {
+async function orderLatency(gateway: number): Promise<Latencies> {
   const { graphql, close } = httpClient(gateway, CONNECTIONS);
   const socket = socketClient(gateway);
   const products = await stocked(graphql);
@@ -94,7 +95,7 @@ export async function orderLatency(gateway: number): Promise<Latencies> {
   return { created: of(seen.PENDING), awaitingPayment: of(seen.AWAITING_PAYMENT) };
 }
 
-export interface Burst {
+interface Burst {
   /** Orders answered per second. */
   readonly accepted: number;
   /** Orders created, reserved and in the view as AWAITING_PAYMENT, per second, from the first request on. */
@@ -102,7 +103,7 @@ export interface Burst {
 }
 
 /** At the gateway's port: so many orders as fast as they are taken, until every one is AWAITING_PAYMENT in the view. */
-export async function orderBurst(gateway: number): Promise<Burst> {
+async function orderBurst(gateway: number): Promise<Burst> {
   const { graphql, close } = httpClient(gateway, CONNECTIONS);
   const [userId, products] = [await customer(graphql), await stocked(graphql)];
   const waiting = async (): Promise<number> => {
@@ -119,4 +120,17 @@ export async function orderBurst(gateway: number): Promise<Burst> {
   const processed = performance.now();
   await close();
   return { accepted: (BURST * 1_000) / (accepted - begun), processed: (BURST * 1_000) / (processed - begun) };
+}
+
+/** Orders through a gateway: how soon a subscriber hears of them at a fixed rate, and how many a burst gets through. */
+export async function benchOrders(report: Report, gateway: number, processedGoal = ''): Promise<void> {
+  const { created, awaitingPayment } = await orderLatency(gateway);
+  report.add(`createOrder sent → CHANGE (PENDING) at ${RATE} orders/s, p50`, ms(created.p50), '25 ms');
+  report.add('the same, p99', ms(created.p99));
+  report.add('createOrder sent → CHANGE (AWAITING_PAYMENT), p50', ms(awaitingPayment.p50), '60 ms');
+  report.add('the same, p99', ms(awaitingPayment.p99));
+  const { accepted, processed } = await orderBurst(gateway);
+  const burst = `burst of ${BURST.toLocaleString('en')} orders`;
+  report.add(`${burst}: accepted through the gateway`, perSecond(accepted));
+  report.add(`${burst}: created, reserved and projected`, perSecond(processed), processedGoal);
 }
