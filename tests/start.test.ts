@@ -207,7 +207,9 @@ describe('the end', () => {
 
     const ports = await portSettings();
     const settings = { ...ports, DATA_DIR: newFolder(), TERM: 'xterm' };
-    const process = startProcess('script', ['-qec', 'npm start', '/dev/null'], settings, { cwd: folder, input: true });
+    // Without exec, the shell in which script runs it may die of the same Ctrl-C and hide how npm ended.
+    const terminal = ['-qec', 'exec npm start', '/dev/null'];
+    const process = startProcess('script', terminal, settings, { cwd: folder, input: true });
     processes.push(process);
     await process.ready;
     await until(() => process.output().includes('└'));
