@@ -35,7 +35,8 @@ export class KafkaLink {
 
   /**
    * Runs `work` with the leaders of these topics (names on the brokers) known, again after failures. Rejects with
-   * `EngineUnavailable` after 10 s of them, with `NoSuchTopic` when a topic has been missing for `patienceMs`.
+   * `EngineUnavailable` after 10 s of them, or at once when brokers and we do not trust each other; with `NoSuchTopic` when
+   * a topic has been missing for `patienceMs`.
    */
   async run<T>(
     topics: readonly string[],
@@ -54,7 +55,7 @@ export class KafkaLink {
         if (isUnknownTopic(error) && Date.now() - begun >= patienceMs) {
           throw new NoSuchTopic(`One of these topics is not there: ${topics.join(', ')}.`, { cause: error });
         }
-        if (Date.now() + pause >= deadline) throw new EngineUnavailable('event log', error);
+        if (isDistrust(error) || Date.now() + pause >= deadline) throw new EngineUnavailable('event log', error);
         await delay(pause);
       }
     }
@@ -69,6 +70,15 @@ export class KafkaLink {
     await cluster.addMultipleTargetTopics(topics);
     return work(cluster);
   }
+}
+
+/** A password or a certificate that one side does not take: asking again soon changes nothing. */
+function isDistrust(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause.name === 'KafkaJSSASLAuthenticationError') return true;
+    if ('code' in cause && /^ERR_(TLS|SSL)|CERT|UNABLE_TO_VERIFY/.test(String(cause.code))) return true;
+  }
+  return false;
 }
 
 const isUnknownTopic = (error: unknown): boolean =>

@@ -1,0 +1,2 @@
+/** Where Kafka is installed, in a cache folder. */
+export function kafkaFolder(cache: string): string;
