@@ -1,6 +1,7 @@
 import type { Pool, PoolConnection } from 'mysql2';
 import { EngineUnavailable } from '../errors/errors.js';
 import { Interrupted, unreachable } from './mysql-errors.js';
+import type { Sessions } from './mysql-session.js';
 
 /** How long anything waits for a connection while all are in use, in milliseconds. */
 const WAIT_MS = 10_000;
@@ -14,66 +15,43 @@ export interface Lease {
   drop(): void;
 }
 
-/**
- * Connections of one database, `size` at most. Transactions get one less, so that a read beside a transaction finds one
- * even when every transaction waits for such a read. First come, first served.
- */
+/** Connections of one kind to one database, `size` at most. First come, first served. */
 export class ConnectionPool {
-  private readonly all: Gate;
-  private readonly transactions: Gate;
+  private readonly gate: Gate;
 
   constructor(
     private readonly pool: Pool,
     readonly size: number,
+    private readonly sessions: Sessions,
     private readonly server: string,
   ) {
-    this.all = new Gate(size);
-    this.transactions = new Gate(size - 1);
+    this.gate = new Gate(size);
   }
 
-  forRead(): Promise<Lease> {
-    return this.take([this.all]);
-  }
-
-  forTransaction(): Promise<Lease> {
-    return this.take([this.transactions, this.all]);
-  }
-
-  private async take(gates: readonly Gate[]): Promise<Lease> {
-    const passed: Gate[] = [];
-    const leave = (): void => {
-      for (const gate of passed.splice(0)) gate.leave();
-    };
+  /** @throws EngineUnavailable if there is none to be had. */
+  async lease(): Promise<Lease> {
+    await this.gate.enter();
     try {
-      for (const gate of gates) {
-        await gate.enter();
-        passed.push(gate);
-      }
-      const connection = await this.connect();
+      const connection = await this.sessions.connect(this.pool);
       const drop = (): void => {
         connection.destroy();
-        leave();
+        this.gate.leave();
       };
       const give = (error?: unknown): void => {
         if (error instanceof Interrupted && error.lost) return drop();
         connection.release();
-        leave();
+        this.gate.leave();
       };
       return { connection, give, drop };
     } catch (error) {
-      leave();
-      throw error;
+      this.gate.leave();
+      throw unreachable(this.server, error);
     }
   }
 
-  private connect(): Promise<PoolConnection> {
-    return new Promise((resolve, reject) => {
-      this.pool.getConnection((error, connection) => {
-        // With an error there is no connection, whatever the types say.
-        if (error === null) resolve(connection);
-        else reject(unreachable(this.server, error));
-      });
-    });
+  /** Says goodbye on every connection; never throws. */
+  end(): Promise<void> {
+    return new Promise((resolve) => this.pool.end(() => resolve()));
   }
 }
 

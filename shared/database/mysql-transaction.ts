@@ -7,7 +7,10 @@ import { columnsOf, insertNewSql, insertSql, lockChunks, lockSql, upsertSql, val
 /** Most text in one INSERT, in characters: far below what servers take in one packet (16 MB on MariaDB, 64 MB on MySQL). */
 const CHUNK_CHARACTERS = 1_000_000;
 
-/** A transaction on a connection that nobody else uses. Begun, committed and rolled back by MysqlDatabase. */
+/**
+ * A transaction on a connection for transactions that nobody else uses: its first statement begins it. Committed and rolled
+ * back by MysqlDatabase.
+ */
 export class MysqlTransaction implements Transaction {
   readonly callbacks: (() => void)[] = [];
   private open = true;
@@ -20,10 +23,6 @@ export class MysqlTransaction implements Transaction {
   /** Why the engine gave up on the transaction, if it did. */
   get failure(): Interrupted | undefined {
     return this.interruption;
-  }
-
-  begin(): Promise<unknown> {
-    return this.guarded(() => run(this.connection, 'START TRANSACTION'));
   }
 
   query<R = Row>(sql: string, params: readonly SqlValue[] = []): Promise<R[]> {

@@ -1,11 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import mysql, {
-  type Connection,
-  type ConnectionOptions,
-  type Pool,
-  type PoolConnection,
-  type PoolOptions,
-} from 'mysql2';
+import mysql, { type Connection, type ConnectionOptions, type Pool, type PoolOptions } from 'mysql2';
 import { DataSource } from 'typeorm';
 import type { TlsOptions } from '../config/tls.js';
 import { EngineUnavailable } from '../errors/errors.js';
@@ -13,6 +7,7 @@ import type { Logger } from '../observability/logger.js';
 import { Interrupted, isUnknownDatabase, translated, unreachable } from './mysql-errors.js';
 import { lockName, takeLock, type MysqlLock } from './mysql-lock.js';
 import { ConnectionPool, type Lease } from './mysql-pool.js';
+import { Sessions } from './mysql-session.js';
 import { rowsOf, run } from './mysql-statements.js';
 import { MysqlTransaction } from './mysql-transaction.js';
 import type { AdvisoryLock, Database, DatabaseOptions, Row, SqlValue, Transaction } from './port.js';
@@ -38,12 +33,6 @@ const LAST_PAUSE_MS = 250;
 /** How long a connection may take to be made, in milliseconds. */
 const CONNECT_MS = 5_000;
 
-/**
- * A process that is frozen in the middle of a transaction holds its rows, and everybody who wants them, for as long as the
- * server believes in its connection: so many seconds without a statement. No transaction of ours waits for anything else.
- */
-const SILENCE_S = 15;
-
 /** An unused connection is closed after this, in milliseconds: before the server does it. */
 const IDLE_MS = 10_000;
 
@@ -54,14 +43,10 @@ const CLOSE_MS = 2_000;
 const MIGRATION_WAIT_S = 300;
 
 /**
- * Said once per connection, whatever the server's defaults are. READ COMMITTED: on REPEATABLE READ half of the transactions
- * that lock a missing row and insert it deadlock. The modes: strict, and a backslash escapes, as the driver takes for granted.
+ * How many of a pool's connections are for single statements; the others are for transactions. Apart, so that a read beside a
+ * transaction finds one even when every transaction waits for such a read.
  */
-const SESSION = [
-  'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
-  `SET SESSION autocommit = 1, innodb_lock_wait_timeout = 10, wait_timeout = ${SILENCE_S}, time_zone = '+00:00', sql_mode =
-   'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'`,
-] as const;
+const forStatements = (size: number): number => Math.max(1, Math.floor(size * 0.3));
 
 /**
  * Opens a database of a MySQL server (8.0 and later; MariaDB 10.6 and later), creating it where there is none and this user
@@ -76,22 +61,21 @@ export async function openMysqlDatabase(options: MysqlDatabaseOptions): Promise<
   const { namespace = '', name } = options;
   const database = (namespace === '' ? name : `${namespace}_${name}`).replaceAll('-', '_');
   const title = `${server.host}:${server.port}`;
-  const connections = new Connections(options.log);
+  const sessions = new Sessions(options.log);
   const size = Math.max(2, options.poolSize ?? 10);
+  const reads = forStatements(size);
+  const limits = (most: number) =>
+    // One more than are let in: the driver closes unused connections only where it may keep fewer than it may make. On the
+    // pool for statements it is for what goes through `dataSource`: migrations.
+    ({ connectionLimit: most + 1, maxIdle: most, idleTimeout: IDLE_MS }) satisfies PoolOptions;
   const open = async (): Promise<DataSource> => {
     const dataSource = new DataSource({
       type: 'mysql',
-      driver: { createPool: (driverOptions: PoolOptions) => connections.pool(driverOptions) },
+      driver: { createPool: (driverOptions: PoolOptions) => sessions.pool('statements', driverOptions) },
       database,
       migrations: [...options.migrations],
       logging: false,
-      extra: {
-        ...server,
-        // One more for what goes through `dataSource`: migrations.
-        connectionLimit: size + 1,
-        maxIdle: size,
-        idleTimeout: IDLE_MS,
-      } satisfies PoolOptions,
+      extra: { ...server, ...limits(reads) },
     });
     return dataSource.initialize();
   };
@@ -103,7 +87,12 @@ export async function openMysqlDatabase(options: MysqlDatabaseOptions): Promise<
       return open();
     });
     const { pool } = dataSource.driver as unknown as { readonly pool: Pool };
-    return new MysqlDatabase(database, dataSource, new ConnectionPool(pool, size, title), connections, {
+    const writers = sessions.pool('transactions', { ...server, database, ...limits(size - reads) });
+    const pools = {
+      statements: new ConnectionPool(pool, reads, sessions, title),
+      transactions: new ConnectionPool(writers, size - reads, sessions, title),
+    };
+    return new MysqlDatabase(database, dataSource, pools, sessions, {
       connect: () => connect(server, database).catch((error: unknown) => Promise.reject(unreachable(title, error))),
       log: options.log,
     });
@@ -159,33 +148,9 @@ async function createDatabase(server: ServerOptions, database: string): Promise<
   }
 }
 
-/** Every connection of a pool, with its session settings. */
-class Connections {
-  private readonly open = new Set<PoolConnection>();
-
-  constructor(private readonly log: Logger | undefined) {}
-
-  pool(options: PoolOptions): Pool {
-    const pool = mysql.createPool(options);
-    pool.on('connection', (connection: PoolConnection & { readonly stream: NodeJS.EventEmitter }) => {
-      this.open.add(connection);
-      connection.stream.once('close', () => this.open.delete(connection));
-      connection.on('error', () => undefined);
-      // Sent before whatever the connection was made for.
-      for (const sql of SESSION) {
-        connection.query(sql, (error) => {
-          if (error === null) return;
-          this.log?.warn({ err: error }, 'a MySQL session could not be set up');
-          connection.destroy();
-        });
-      }
-    });
-    return pool;
-  }
-
-  destroy(): void {
-    for (const connection of this.open) connection.destroy();
-  }
+interface Pools {
+  readonly statements: ConnectionPool;
+  readonly transactions: ConnectionPool;
 }
 
 interface Tools {
@@ -210,8 +175,8 @@ class MysqlDatabase implements Database {
   constructor(
     private readonly name: string,
     readonly dataSource: DataSource,
-    private readonly pool: ConnectionPool,
-    private readonly connections: Connections,
+    private readonly pools: Pools,
+    private readonly sessions: Sessions,
     private readonly tools: Tools,
   ) {}
 
@@ -232,7 +197,7 @@ class MysqlDatabase implements Database {
     for (let attempt = 0; ; attempt++) {
       // Also while closing: a transaction under way may read beside itself.
       if (this.closed) throw this.away();
-      const lease = await this.pool.forRead();
+      const lease = await this.pools.statements.lease();
       try {
         const rows = await rowsOf(lease.connection, sql, params);
         lease.give();
@@ -240,7 +205,7 @@ class MysqlDatabase implements Database {
       } catch (error) {
         lease.give(error);
         // Connections may have died while nobody used them, all of them when the server was restarted.
-        if (!(error instanceof Interrupted && error.repeatable) || attempt > this.pool.size) throw error;
+        if (!(error instanceof Interrupted && error.repeatable) || attempt > this.pools.statements.size) throw error;
       }
     }
   }
@@ -284,8 +249,8 @@ class MysqlDatabase implements Database {
     this.closed = true;
     await Promise.all([...this.locks].map((lock) => this.unlock(lock)));
     // Says goodbye, unless the server does not answer.
-    const timer = setTimeout(() => this.connections.destroy(), CLOSE_MS);
-    await this.dataSource.destroy().catch(() => undefined);
+    const timer = setTimeout(() => this.sessions.destroy(), CLOSE_MS);
+    await Promise.all([this.pools.transactions.end(), this.dataSource.destroy().catch(() => undefined)]);
     clearTimeout(timer);
   }
 
@@ -302,11 +267,10 @@ class MysqlDatabase implements Database {
   }
 
   private async attempt<T>(work: (tx: Transaction) => Promise<T>): Promise<Attempt<T>> {
-    const lease = await this.pool.forTransaction();
+    const lease = await this.pools.transactions.lease();
     const tx = new MysqlTransaction(lease.connection);
     let result: T;
     try {
-      await tx.begin();
       result = await work(tx);
       tx.end();
     } catch (error) {

@@ -17,6 +17,9 @@ export interface ReactionDeps {
 type StockEvent = EventOf<'stock.reserved' | 'stock.rejected'>;
 type PaymentEvent = EventOf<'payment.completed' | 'payment.failed' | 'payment.refunded'>;
 
+/** Replicas: whoever needs a row that is not there yet waits for it, and most of what comes is of no interest here. */
+const REPLICA_PACE_MS = 50;
+
 /**
  * What orders do when stock and payments answer, and the replicas they decide by. The consumer names are permanent: a
  * new one would read all of history again.
@@ -50,6 +53,7 @@ export function orderReactions({ store, replicas, log, now }: ReactionDeps): Rea
     reaction({
       consumer: 'order.catalogue',
       topics: ['products'],
+      paceMs: REPLICA_PACE_MS,
       // Not product.stock_changed: it changes nothing that is kept here, and there are many.
       types: ['product.created', 'product.updated', 'product.deleted'],
       handle: (tx, events) =>
@@ -61,6 +65,7 @@ export function orderReactions({ store, replicas, log, now }: ReactionDeps): Rea
     reaction({
       consumer: 'order.users',
       topics: ['users'],
+      paceMs: REPLICA_PACE_MS,
       types: ['user.created', 'user.deleted'],
       handle: (tx, events) =>
         replicas.saveUsers(
@@ -71,6 +76,7 @@ export function orderReactions({ store, replicas, log, now }: ReactionDeps): Rea
     reaction({
       consumer: 'order.accounts',
       topics: ['accounts'],
+      paceMs: REPLICA_PACE_MS,
       // An account never changes hands.
       types: ['account.created'],
       handle: (tx, events) =>

@@ -1,5 +1,6 @@
-import { placeholders, type Database, type Transaction } from '../../shared/database/port.js';
+import type { Database, Transaction } from '../../shared/database/port.js';
 import type { AccountState, ProductState, UserState } from '../../shared/events/states.js';
+import { createLookup, type Lookup } from '../../shared/replicas/lookup.js';
 import { saveNewer, waitForYoung } from '../../shared/replicas/replicas.js';
 
 interface ProductRow {
@@ -29,26 +30,38 @@ export type CatalogueEntry = Pick<ProductState, 'name' | 'price'>;
  * and only if it is young enough to be on its way. Never call the reading methods inside a transaction.
  */
 export class Replicas {
+  private readonly lookups: {
+    readonly products: Lookup<ProductRow>;
+    readonly users: Lookup<UserRow>;
+    readonly accounts: Lookup<AccountRow>;
+  };
+
   constructor(
-    private readonly database: Database,
+    database: Database,
     private readonly now: () => number,
-  ) {}
+  ) {
+    this.lookups = {
+      products: createLookup(database, 'products'),
+      users: createLookup(database, 'users'),
+      accounts: createLookup(database, 'accounts'),
+    };
+  }
 
   /** By id; those that do not exist or are no longer sold are missing. */
   async products(ids: readonly string[]): Promise<Map<string, CatalogueEntry>> {
-    const rows = await this.known<ProductRow>('products', ids);
+    const rows = await this.known(this.lookups.products, ids);
     return new Map(rows.filter((row) => row.deleted === 0).map((row) => [row.id, row]));
   }
 
   /** Whether the user exists and is not deleted. */
   async hasUser(id: string): Promise<boolean> {
-    const [row] = await this.known<UserRow>('users', [id]);
+    const [row] = await this.known(this.lookups.users, [id]);
     return row?.deleted === 0;
   }
 
   /** Whose account it is (null for the house's own); undefined if there is no such account. */
   async accountOwner(id: string): Promise<string | null | undefined> {
-    const [row] = await this.known<AccountRow>('accounts', [id]);
+    const [row] = await this.known(this.lookups.accounts, [id]);
     return row?.user_id;
   }
 
@@ -70,8 +83,7 @@ export class Replicas {
     return saveNewer(tx, 'accounts', states, ({ id, version, userId }) => ({ id, version, user_id: userId }));
   }
 
-  private known<R extends { readonly id: string }>(table: string, ids: readonly string[]): Promise<readonly R[]> {
-    const sql = `SELECT * FROM ${table} WHERE id IN (${placeholders(ids.length)})`;
-    return waitForYoung(ids, this.now, () => this.database.read<R>(sql, ids));
+  private known<R extends { readonly id: string }>(lookup: Lookup<R>, ids: readonly string[]): Promise<readonly R[]> {
+    return waitForYoung(ids, this.now, () => lookup(ids));
   }
 }
