@@ -29,7 +29,7 @@ export function deliveryContract(suite: Suite): void {
   suite.promise('one member of several topics gets the records of all', async () => {
     const [one, two] = [await suite.newTopic(2), await suite.newTopic(1)];
     const box = inbox();
-    const member = await suite.log.subscribe({ group: newGroup(), topics: [one, two], onBatch: box.onBatch });
+    const member = await suite.log.subscribe({ group: newGroup(), topics: [one, two], onBatches: box.onBatches });
     await suite.log.append([...recs(one, 20), ...recs(two, 20)]);
     await box.until(40);
     const places = (await member.lag()).map(({ topic, partition }) => `${topic}/${partition}`);
@@ -59,34 +59,42 @@ export function deliveryContract(suite: Suite): void {
     const topic = await suite.newTopic(1);
     await suite.log.append(recs(topic, 10));
     const gate = deferred();
-    const member = await suite.join(newGroup(), topic, inbox(), { maxBatch: 4, onBatch: () => gate.promise });
+    const member = await suite.join(newGroup(), topic, inbox(), { maxBatch: 4, onBatches: () => gate.promise });
     expect(await member.lag()).toEqual([{ topic, partition: 0, lag: 10 }]);
     gate.resolve();
     await caughtUp(member);
     await member.stop();
   });
 
-  suite.promise('no batch has more than maxBatch records, and a partition has one batch at a time', async () => {
+  suite.promise('a call gets at most maxBatch records and each partition once, and no two calls overlap', async () => {
     const topic = await suite.newTopic(2);
     await suite.log.append(recs(topic, 100));
     const box = inbox();
-    const busy = new Set<number>();
+    const calls: (readonly Batch[])[] = [];
+    let busy = false;
     let overlaps = 0;
     const member = await suite.join(newGroup(), topic, box, {
       maxBatch: 7,
-      onBatch: async (batch) => {
-        if (busy.has(batch.partition)) overlaps++;
-        busy.add(batch.partition);
+      onBatches: async (batches) => {
+        if (busy) overlaps++;
+        busy = true;
+        calls.push(batches);
         await new Promise(setImmediate);
-        await box.onBatch(batch);
-        busy.delete(batch.partition);
+        await box.onBatches(batches);
+        busy = false;
       },
     });
     await box.until(100);
-    expect(Math.max(...box.batches.map((batch) => batch.records.length))).toBeLessThanOrEqual(7);
+    for (const batches of calls) {
+      const records = batches.reduce((sum, batch) => sum + batch.records.length, 0);
+      expect(records).toBeGreaterThan(0);
+      expect(records).toBeLessThanOrEqual(7);
+      expect(new Set(batches.map((batch) => batch.partition)).size).toBe(batches.length);
+    }
     expect(overlaps).toBe(0);
     const ends = new Map((await suite.log.ranges(topic)).map(({ partition, next }) => [partition, next]));
     for (const batch of box.batches) {
+      expect(batch.records).not.toEqual([]);
       expect(batch.endOffset).toBe(ends.get(batch.partition));
       for (const record of batch.records) {
         expect([record.topic, record.partition]).toEqual([batch.topic, batch.partition]);
@@ -95,21 +103,40 @@ export function deliveryContract(suite: Suite): void {
     await member.stop();
   });
 
-  suite.promise('partitions run concurrently: one that takes long does not hold up another', async () => {
-    const topic = await suite.newTopic(2);
+  suite.promise('what came while the handler was busy comes in one call, whatever partitions it is in', async () => {
+    const topic = await suite.newTopic(6);
     const gate = deferred();
     const box = inbox();
+    let calls = 0;
     const member = await suite.join(newGroup(), topic, box, {
-      onBatch: async (batch) => {
-        if (batch.partition === 0) await gate.promise;
-        await box.onBatch(batch);
+      onBatches: async (batches) => {
+        calls++;
+        await box.onBatches(batches);
+        if (calls === 1) await gate.promise;
       },
     });
-    await suite.log.append(recs(topic, 40));
-    await until(() => box.records.some((record) => record.partition === 1));
-    expect(box.records.some((record) => record.partition === 0)).toBe(false);
+    await suite.log.append(recs(topic, 1));
+    await until(() => calls === 1);
+    await suite.log.append(recs(topic, 90, (i) => ({ value: `later ${i}` })));
+    // When others can read them, so can this member.
+    await suite.everything(topic, 91);
     gate.resolve();
-    await box.until(40);
+    await box.until(91);
+    expect(calls).toBeLessThanOrEqual(4);
+    await member.stop();
+  });
+
+  suite.promise('a partition with a backlog holds up no other', async () => {
+    const topic = await suite.newTopic(2);
+    await suite.log.append(recs(topic, 200, () => ({ key: 'busy' })));
+    await suite.log.append(recs(topic, 20));
+    const box = inbox();
+    const member = await suite.join(newGroup(), topic, box, { maxBatch: 10 });
+    await box.until(220);
+    const busy = box.records.find(({ key }) => key === 'busy')?.partition;
+    const last = box.records.findLastIndex(({ partition }) => partition !== busy);
+    expect(last).toBeGreaterThan(-1);
+    expect(last).toBeLessThan(150);
     await member.stop();
   });
 
@@ -122,12 +149,13 @@ export function deliveryContract(suite: Suite): void {
     let broken = true;
     const member = await suite.join(newGroup(), topic, box, {
       onError: (error) => errors.push(error),
-      onBatch: async (batch) => {
-        if (batch.partition === 0 && broken) {
+      onBatches: async (batches) => {
+        const batch = batches.find(({ partition }) => partition === 0);
+        if (batch && broken) {
           failed.push(batch);
           throw onPurpose;
         }
-        await box.onBatch(batch);
+        await box.onBatches(batches);
       },
     });
     await suite.log.append(recs(topic, 40));
@@ -151,7 +179,7 @@ export function deliveryContract(suite: Suite): void {
     const topic = await suite.newTopic(1);
     let attempts = 0;
     const member = await suite.join(newGroup(), topic, inbox(), {
-      onBatch: async () => {
+      onBatches: async () => {
         attempts++;
         throw new Error('always');
       },
@@ -172,8 +200,8 @@ export function deliveryContract(suite: Suite): void {
     const box = inbox();
     const member = await suite.join(group, topic, box, {
       maxBatch: 5,
-      onBatch: async (batch) => {
-        await box.onBatch(batch);
+      onBatches: async (batches) => {
+        await box.onBatches(batches);
         await gate.promise;
       },
     });
@@ -207,15 +235,15 @@ export function deliveryContract(suite: Suite): void {
       await early.until(20);
       await caughtUp(settled);
       await settled.stop();
+      await suite.log.append(recs(topic, 20, (i) => ({ value: `held ${i}` })));
       const gate = deferred();
       const held: Batch[] = [];
       await suite.join(group, topic, inbox(), {
-        onBatch: async (batch) => {
-          held.push(batch);
+        onBatches: async (batches) => {
+          held.push(...batches);
           await gate.promise;
         },
       });
-      await suite.log.append(recs(topic, 20, (i) => ({ value: `held ${i}` })));
       await until(() => new Set(held.map((batch) => batch.partition)).size === 2);
       const dead = await suite.crash();
       gate.resolve();

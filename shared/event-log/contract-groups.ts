@@ -57,15 +57,17 @@ export function groupContract(suite: Suite): void {
     const busy = new Set<number>();
     let overlaps = 0;
     let gate = deferred();
-    const onBatch = async (batch: Batch): Promise<void> => {
-      if (busy.has(batch.partition)) overlaps++;
-      busy.add(batch.partition);
+    const onBatches = async (batches: readonly Batch[]): Promise<void> => {
+      for (const { partition } of batches) {
+        if (busy.has(partition)) overlaps++;
+        busy.add(partition);
+      }
       await gate.promise;
       await new Promise(setImmediate);
-      await box.onBatch(batch);
-      busy.delete(batch.partition);
+      await box.onBatches(batches);
+      for (const { partition } of batches) busy.delete(partition);
     };
-    const join = (): Promise<Subscription> => suite.join(group, topic, box, { maxBatch: 3, onBatch });
+    const join = (): Promise<Subscription> => suite.join(group, topic, box, { maxBatch: 3, onBatches });
     const members = [await join()];
     for (let i = 0; i < 6; i++) {
       gate = deferred();
@@ -87,14 +89,14 @@ export function groupContract(suite: Suite): void {
     const gate = deferred();
     const held: Batch[] = [];
     const [slow, quick] = [inbox(), inbox()];
+    await suite.log.append(recs(topic, 10));
     const stuck = await suite.join(group, topic, slow, {
-      onBatch: async (batch) => {
-        held.push(batch);
+      onBatches: async (batches) => {
+        held.push(...batches);
         await gate.promise;
-        await slow.onBatch(batch);
+        await slow.onBatches(batches);
       },
     });
-    await suite.log.append(recs(topic, 10));
     await until(() => new Set(held.map((batch) => batch.partition)).size === 2, { message: 'both partitions stuck' });
     const successor = await suite.join(group, topic, quick);
     const { partition: moved } = await until(() => quick.records[0], {

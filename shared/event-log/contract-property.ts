@@ -11,7 +11,7 @@ interface Plan {
   readonly groups: readonly number[];
   readonly partitions: number;
   readonly maxBatch: number;
-  /** Every how many batches a handler rejects. */
+  /** Every how many calls a handler rejects. */
   readonly failEvery: number;
 }
 
@@ -43,17 +43,17 @@ export function propertyContract(suite: Suite): void {
           sent += count;
         }
       };
-      let batches = 0;
+      let calls = 0;
       const consume = async (members: number, box: Inbox): Promise<Subscription[]> => {
         const group = newGroup();
-        const onBatch = async (batch: Batch): Promise<void> => {
-          if (++batches % plan.failEvery === 0) throw new Error('now and then');
+        const onBatches = async (all: readonly Batch[]): Promise<void> => {
+          if (++calls % plan.failEvery === 0) throw new Error('now and then');
           await new Promise(setImmediate);
-          await box.onBatch(batch);
+          await box.onBatches(all);
         };
         const joined: Subscription[] = [];
         for (let i = 0; i < members; i++) {
-          joined.push(await suite.join(group, topic, box, { maxBatch: plan.maxBatch, onBatch }));
+          joined.push(await suite.join(group, topic, box, { maxBatch: plan.maxBatch, onBatches }));
         }
         // One that has company leaves while records still come.
         if (members > 1) await joined.shift()?.stop();

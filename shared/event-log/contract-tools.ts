@@ -85,7 +85,7 @@ export class Suite {
   }
 
   join(group: string, topic: string, box: Inbox, more: Partial<SubscribeOptions> = {}): Promise<Subscription> {
-    return this.log.subscribe({ group, topics: [topic], onBatch: box.onBatch, ...more });
+    return this.log.subscribe({ group, topics: [topic], onBatches: box.onBatches, ...more });
   }
 
   /** All records of a topic, read from its start. */
@@ -134,6 +134,7 @@ export interface Inbox {
   readonly batches: readonly Batch[];
   readonly records: readonly StoredRecord[];
   readonly onBatch: (batch: Batch) => Promise<void>;
+  readonly onBatches: (batches: readonly Batch[]) => Promise<void>;
   values(): string[];
   /** Resolves when `count` different records have come. */
   until(count: number): Promise<void>;
@@ -143,13 +144,17 @@ export function inbox(): Inbox {
   const batches: Batch[] = [];
   const records: StoredRecord[] = [];
   const different = new Set<string>();
+  const onBatch = async (batch: Batch): Promise<void> => {
+    batches.push(batch);
+    records.push(...batch.records);
+    for (const record of batch.records) different.add(place(record));
+  };
   return {
     batches,
     records,
-    onBatch: async (batch) => {
-      batches.push(batch);
-      records.push(...batch.records);
-      for (const record of batch.records) different.add(place(record));
+    onBatch,
+    onBatches: async (all) => {
+      for (const batch of all) await onBatch(batch);
     },
     values: () => records.map((record) => record.value),
     until: async (count) => {

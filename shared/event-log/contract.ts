@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe } from '@jest/globals';
+import { commitContract } from './contract-commit.js';
 import { contentContract } from './contract-content.js';
 import { deliveryContract } from './contract-delivery.js';
 import { groupContract } from './contract-groups.js';
@@ -24,6 +25,7 @@ export function eventLogContract(
     describe('content', () => contentContract(suite));
     describe('delivery', () => deliveryContract(suite));
     describe('groups', () => groupContract(suite));
+    describe('commit', () => commitContract(suite));
     describe('tail', () => tailContract(suite));
     describe('all together', () => propertyContract(suite));
   });

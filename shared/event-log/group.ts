@@ -1,3 +1,4 @@
+import { Delivery } from './delivery.js';
 import type { LogFile, Partition } from './log-file.js';
 import type { SubscribeOptions } from './port.js';
 import { Reader } from './reader.js';
@@ -8,14 +9,22 @@ const DEFAULT_MAX_BATCH = 100;
 export class Member {
   /** Readers that may still have a batch in hand, fenced ones too. */
   readonly readers = new Set<Reader>();
+  readonly delivery: Delivery;
 
-  constructor(readonly options: SubscribeOptions) {}
+  constructor(readonly options: SubscribeOptions) {
+    const { maxBatch = DEFAULT_MAX_BATCH, onError, beforeCommit } = options;
+    const onBatches: SubscribeOptions['onBatches'] = async (batches) => {
+      await options.onBatches(batches);
+      await beforeCommit?.();
+    };
+    this.delivery = new Delivery({ maxBatch, onBatches, onError });
+  }
 
   report(error: unknown): void {
     try {
       this.options.onError?.(error);
     } catch {
-      // As in Reader.report.
+      // As in Delivery.
     }
   }
 }
@@ -135,8 +144,7 @@ export class Group {
       file: this.options.file,
       partition: seat.partition,
       from: seat.next,
-      maxBatch: member.options.maxBatch ?? DEFAULT_MAX_BATCH,
-      onBatch: member.options.onBatch,
+      delivery: member.delivery,
       onError: member.options.onError,
       onHandled: (source, next) => {
         if (seat.reader !== source) return false;
@@ -148,7 +156,6 @@ export class Group {
     member.readers.add(reader);
     seat.owner = member;
     seat.reader = reader;
-    reader.wake();
   }
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import FetchedBatch from 'kafkajs/src/consumer/batch.js';
 import { Bell } from './kafka-bell.js';
 import {
@@ -57,6 +58,8 @@ export interface FetcherOptions {
   readonly topics: readonly string[];
   /** Where a lane goes whose position is beyond the end: a group must miss nothing, a tail wants what comes. */
   readonly beyondEnd: 'first' | 'next';
+  /** How long to leave the brokers alone after an answer with records, in milliseconds; not at all when absent. */
+  readonly paceMs?: number | undefined;
   /** Hears of lost connections, once until the next success. */
   readonly onError: (error: unknown) => void;
 }
@@ -148,8 +151,10 @@ export class Fetcher {
         continue;
       }
       const broker = await cluster.findBroker({ nodeId });
+      const { paceMs } = this.options;
       try {
-        await this.fetch(broker, wanting, round, wanting.length < lanes.length ? SHORT_WAIT_MS : WAIT_MS);
+        const some = await this.fetch(broker, wanting, round, wanting.length < lanes.length ? SHORT_WAIT_MS : WAIT_MS);
+        if (some && paceMs !== undefined) await delay(paceMs);
       } catch (error) {
         if (isAway(error)) throw error;
         for (const lane of wanting) await this.fetchAlone(cluster, broker, lane, round);
@@ -159,7 +164,13 @@ export class Fetcher {
     }
   }
 
-  private async fetch(broker: KafkaBroker, lanes: readonly Lane[], round: number, maxWaitTime: number): Promise<void> {
+  /** Answers whether there were records. */
+  private async fetch(
+    broker: KafkaBroker,
+    lanes: readonly Lane[],
+    round: number,
+    maxWaitTime: number,
+  ): Promise<boolean> {
     const asked = new Map(lanes.map((lane) => [idOf(lane), { lane, offset: lane.position }]));
     const topics = byTopic(lanes, ({ partition, position }) => ({
       partition,
@@ -168,7 +179,8 @@ export class Fetcher {
     }));
     const isolationLevel = READ_COMMITTED;
     const answer = await broker.fetch({ maxWaitTime, minBytes: 1, maxBytes: MAX_BYTES, isolationLevel, topics });
-    if (round !== this.round) return;
+    let some = false;
+    if (round !== this.round) return some;
     for (const { topicName, partitions } of answer.responses) {
       for (const data of partitions) {
         const found = asked.get(idOf({ topic: topicName, partition: data.partition }));
@@ -177,8 +189,10 @@ export class Fetcher {
         if (batch.rawMessages.length === 0) continue;
         const records = batch.messages.map((message) => found.lane.stored(message));
         found.lane.accept(records, Number(batch.lastOffset()) + 1, Number(batch.highWatermark));
+        some = true;
       }
     }
+    return some;
   }
 
   /** One answer for many fails as a whole; asked for singly, the partition at fault shows itself and the others go on. */

@@ -14,6 +14,7 @@ import {
   type KafkaCluster,
   type PartitionId,
 } from './kafka-client.js';
+import { Delivery } from './delivery.js';
 import { GIVE_UP_MS } from './kafka-link.js';
 import { Fetcher } from './kafka-fetcher.js';
 import { Lane } from './kafka-lane.js';
@@ -22,8 +23,11 @@ import type { SubscribeOptions } from './port.js';
 const DEFAULT_MAX_BATCH = 100;
 /** A rebalance begins at each member's next heartbeat. */
 const HEARTBEAT_MS = 1_000;
-/** Positions are written this long after the first of them moved. A crash within it repeats that much. */
-const COMMIT_AFTER_MS = 20;
+/**
+ * Positions are written this long after the first of them moved: one request for all partitions. Whatever a crash within
+ * it repeats, handlers know already.
+ */
+const COMMIT_AFTER_MS = 500;
 /** Whoever stops asks brokers that do not answer for so long: they shall not hold up what else has to stop. */
 const STOP_MS = 3_000;
 const FIRST_PAUSE_MS = 100;
@@ -89,6 +93,7 @@ export class GroupMember {
       client,
       topics: [...this.names.keys()],
       beyondEnd: 'first',
+      paceMs: subscription.paceMs,
       onError: (error) => this.report(new EngineUnavailable('event log', error)),
     });
     this.running = this.run();
@@ -161,16 +166,16 @@ export class GroupMember {
     const mine = shareOf(sync.memberAssignment);
     const positions = mine.length > 0 ? await this.positions(coordinator, mine) : new Map<string, number>();
     const handled = new Map<Lane, number>();
+    const { maxBatch = DEFAULT_MAX_BATCH, onBatches, onError } = subscription;
+    const delivery = new Delivery({ maxBatch, onBatches, onError, ready: () => this.proven(generation) });
     const lanes = mine.map(({ topic, partition }) => {
       const lane: Lane = new Lane({
         topic: this.names.get(topic) ?? topic,
         wireTopic: topic,
         partition,
         from: positions.get(idOf({ topic, partition })) ?? 0,
-        maxBatch: subscription.maxBatch ?? DEFAULT_MAX_BATCH,
-        onBatch: subscription.onBatch,
-        onError: subscription.onError,
-        ready: () => this.proven(generation),
+        delivery,
+        onError,
         onHandled: (next) => this.handle(generation, lane, next),
       });
       return lane;
@@ -278,10 +283,7 @@ export class GroupMember {
   private handle(generation: Generation, lane: Lane, next: number): boolean {
     if (generation.fenced) return false;
     generation.handled.set(lane, next);
-    generation.commitTimer ??= setTimeout(() => {
-      generation.commitTimer = null;
-      void this.commit(generation);
-    }, COMMIT_AFTER_MS);
+    this.commitAfter(generation, COMMIT_AFTER_MS);
     return true;
   }
 
@@ -297,18 +299,30 @@ export class GroupMember {
     const { handled, id: groupGenerationId, memberId } = generation;
     const offsets = [...handled].map(([lane, next]) => ({ topic: lane.topic, partition: lane.partition, lane, next }));
     try {
+      await this.options.subscription.beforeCommit?.();
+    } catch (error) {
+      this.report(error);
+      this.commitAfter(generation, LAST_PAUSE_MS);
+      return;
+    }
+    // Another generation may have begun meanwhile.
+    if (generation.fenced) return;
+    try {
       const coordinator = await this.coordinate();
       const topics = byTopic(offsets, ({ partition, next }) => ({ partition, offset: `${next}` }));
       await coordinator.offsetCommit({ groupId: this.groupId, groupGenerationId, memberId, topics });
       for (const { lane, next } of offsets) if (handled.get(lane) === next) handled.delete(lane);
     } catch (error) {
       this.refused(generation, error);
-      if (generation.fenced) return;
-      generation.commitTimer ??= setTimeout(() => {
-        generation.commitTimer = null;
-        void this.commit(generation);
-      }, LAST_PAUSE_MS);
+      if (!generation.fenced) this.commitAfter(generation, LAST_PAUSE_MS);
     }
+  }
+
+  private commitAfter(generation: Generation, milliseconds: number): void {
+    generation.commitTimer ??= setTimeout(() => {
+      generation.commitTimer = null;
+      void this.commit(generation);
+    }, milliseconds);
   }
 
   /** What an error of the coordinator means for the generation. */

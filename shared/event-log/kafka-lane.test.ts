@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { until } from '../../tests/until.js';
 import { deferred } from './contract-tools.js';
+import { Delivery } from './delivery.js';
 import { Lane } from './kafka-lane.js';
 import type { StoredRecord } from './port.js';
 
@@ -22,8 +23,7 @@ test('behind a slow handler a partition holds a megabyte, however few records th
     wireTopic: 'large',
     partition: 0,
     from: 0,
-    maxBatch: 1,
-    onBatch: () => gates[taken++]?.promise,
+    delivery: new Delivery({ maxBatch: 1, onBatches: () => gates[taken++]?.promise }),
   });
   let asked = 0;
   lane.onHungry = () => asked++;

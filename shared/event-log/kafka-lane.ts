@@ -1,10 +1,6 @@
-import { setImmediate as breathe } from 'node:timers/promises';
 import type { KafkaMessage } from 'kafkajs';
-import type { Batch, StoredRecord } from './port.js';
-
-/** Pause after a rejected batch: doubles from the first to the last. */
-const FIRST_PAUSE_MS = 50;
-const LAST_PAUSE_MS = 5_000;
+import type { AtHand, Delivery, Source } from './delivery.js';
+import type { StoredRecord } from './port.js';
 
 /** With so much at hand a partition is not asked for more: enough to work on until the next answer. */
 const ENOUGH_RECORDS = 500;
@@ -17,20 +13,14 @@ export interface LaneOptions {
   readonly partition: number;
   /** Offset of the first record wanted. */
   readonly from: number;
-  readonly maxBatch: number;
-  readonly onBatch: (batch: Batch) => void | Promise<void>;
-  /** Awaited before each batch; false ends the lane. */
-  readonly ready?: () => Promise<boolean>;
-  /** The batch before `next` has resolved; false when the partition belongs to somebody else by now. */
+  readonly delivery: Delivery;
+  /** The records before `next` were handled; false when the partition belongs to somebody else by now. */
   readonly onHandled?: (next: number) => boolean;
   readonly onError?: ((error: unknown) => void) | undefined;
 }
 
-/**
- * One partition on its way to one handler: what was fetched and not handled yet, and the loop that hands it over, a batch
- * at a time. A rejected batch comes again after a pause, whatever else is fetched meanwhile.
- */
-export class Lane {
+/** One partition on its way to one handler: what was fetched and not handled yet. */
+export class Lane implements Source {
   /** Where to fetch next. */
   position: number;
   /** Not fetched before this time (milliseconds since the epoch): see the fetcher. */
@@ -41,12 +31,11 @@ export class Lane {
   /** Of the values that wait. */
   private characters = 0;
   private endOffset = 0;
-  private running: Promise<void> | null = null;
   private left = false;
-  private endPause: (() => void) | null = null;
 
   constructor(private readonly options: LaneOptions) {
     this.position = options.from;
+    options.delivery.add(this);
   }
 
   /** On the brokers. */
@@ -58,9 +47,13 @@ export class Lane {
     return this.options.partition;
   }
 
-  /** Nothing of it is waiting or in a handler. */
+  get pending(): boolean {
+    return this.waiting.length > 0;
+  }
+
+  /** Nothing of it is in a handler. */
   get idle(): boolean {
-    return this.running === null;
+    return this.options.delivery.isIdle(this);
   }
 
   wants(): boolean {
@@ -80,9 +73,9 @@ export class Lane {
       this.waiting.push(record);
       this.characters += record.value.length;
     }
-    if (this.waiting.length > 0) this.running ??= this.run().finally(() => (this.running = null));
+    if (this.pending) this.options.delivery.wake();
     // Only what nobody may see was there, such as the marks of transactions: it counts as handled.
-    else if (this.idle) this.options.onHandled?.(next);
+    else this.options.onHandled?.(next);
   }
 
   /** A record as the port shows it. What other producers may leave out, a value or a header's, is the empty text. */
@@ -115,11 +108,25 @@ export class Lane {
     this.position = position;
   }
 
+  peek(limit: number): AtHand {
+    const { topic, partition } = this.options;
+    return { topic, partition, records: this.waiting.slice(0, limit), endOffset: this.endOffset };
+  }
+
+  handled(count: number): boolean {
+    const wasFull = this.full;
+    const records = this.waiting.splice(0, count);
+    for (const record of records) this.characters -= record.value.length;
+    const last = records.at(-1);
+    if (last && this.options.onHandled?.(last.offset + 1) === false) return false;
+    if (wasFull && !this.full) this.onHungry();
+    return true;
+  }
+
   /** Takes no further batch; resolves when the one in hand has ended. */
   async leave(): Promise<void> {
     this.left = true;
-    this.endPause?.();
-    await this.running;
+    await this.options.delivery.leave(this);
   }
 
   report(error: unknown): void {
@@ -128,51 +135,5 @@ export class Lane {
     } catch {
       // A listener that throws must not end delivery; there is nobody left to tell.
     }
-  }
-
-  private async run(): Promise<void> {
-    const { maxBatch, ready, onHandled } = this.options;
-    let pause = FIRST_PAUSE_MS;
-    while (this.waiting.length > 0 && !this.left) {
-      if ((ready && !(await ready())) || this.left) return;
-      const records = this.waiting.slice(0, maxBatch);
-      try {
-        await this.hand(records);
-        pause = FIRST_PAUSE_MS;
-      } catch (error) {
-        // A handler that leaves a stale batch by throwing does what it was asked to.
-        if (this.left) return;
-        this.report(error);
-        await this.pause(pause);
-        pause = Math.min(pause * 2, LAST_PAUSE_MS);
-        continue;
-      }
-      const wasFull = this.full;
-      this.waiting.splice(0, records.length);
-      for (const record of records) this.characters -= record.value.length;
-      const last = records.at(-1);
-      // Also when leaving meanwhile: what was handled is committed if the partition is still ours.
-      if (last && onHandled && !onHandled(last.offset + 1)) return;
-      if (wasFull && !this.full) this.onHungry();
-      // So that a backlog starves nobody.
-      await breathe();
-    }
-  }
-
-  private async hand(records: readonly StoredRecord[]): Promise<void> {
-    const { topic, partition, onBatch } = this.options;
-    const { endOffset } = this;
-    await onBatch({ topic, partition, records, endOffset, isStale: () => this.left });
-  }
-
-  private pause(milliseconds: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        resolve();
-      };
-      const timer = setTimeout(end, milliseconds);
-      this.endPause = end;
-    });
   }
 }

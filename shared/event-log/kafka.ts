@@ -8,6 +8,7 @@ import {
   partitionsOf,
   type KafkaConnectionOptions,
 } from './kafka-client.js';
+import { Delivery, singly } from './delivery.js';
 import { Fetcher } from './kafka-fetcher.js';
 import { GroupMember } from './kafka-group.js';
 import { Lane } from './kafka-lane.js';
@@ -105,7 +106,7 @@ class KafkaEventLog implements EventLog {
     return handle;
   }
 
-  async tail({ topics: names, from, onBatch, onError }: TailOptions): Promise<Tail> {
+  async tail({ topics: names, from, paceMs, onBatch, onError }: TailOptions): Promise<Tail> {
     this.assertOpen(this.closing !== null);
     const { client } = this;
     const topics = [...new Set(names)];
@@ -123,8 +124,7 @@ class KafkaEventLog implements EventLog {
             wireTopic: client.wire(topic),
             partition: range.partition,
             from: position,
-            maxBatch: TAIL_BATCH,
-            onBatch,
+            delivery: new Delivery({ maxBatch: TAIL_BATCH, onBatches: singly(onBatch), onError }),
             onError,
           }),
         );
@@ -135,6 +135,7 @@ class KafkaEventLog implements EventLog {
       client,
       topics: topics.map((topic) => client.wire(topic)),
       beyondEnd: 'next',
+      paceMs,
       onError: (error) => lanes[0]?.report(new EngineUnavailable('event log', error)),
     });
     fetcher.follow(lanes);

@@ -21,7 +21,7 @@ export interface TopicSpec {
   readonly retentionMs: number;
 }
 
-/** Records of one partition, in order, without gaps since the last batch of this member. */
+/** Records of one partition, in order, without gaps since the last batch of this member; one at least. */
 export interface Batch {
   readonly topic: string;
   readonly partition: number;
@@ -35,24 +35,38 @@ export interface Batch {
   isStale(): boolean;
 }
 
-export interface SubscribeOptions {
+/**
+ * `paceMs`, for those who need not hear at once: where the log has to be asked for records, it is asked no sooner than so
+ * many milliseconds after it last gave some, and what comes meanwhile comes together. After a silence nothing waits.
+ */
+interface Pace {
+  readonly paceMs?: number;
+}
+
+export interface SubscribeOptions extends Pace {
   /** Permanent: renaming a group makes it read everything again. */
   readonly group: string;
   readonly topics: readonly string[];
-  /** Most records in one batch; 100 when absent. */
+  /** Most records in one call; 100 when absent. */
   readonly maxBatch?: number;
   /**
-   * Commits the batch's last offset when it resolves (at least once: after a crash the batch comes again). When it
-   * rejects nothing is committed and the same records come again after a pause that grows to 5 s; other partitions go
-   * on. Partitions run concurrently; one partition never does.
+   * Gets what is at hand of all partitions of this member, a batch of each; one call at a time. When it resolves, their
+   * offsets are going to be committed (at least once: after a crash the last second may come again). When it rejects,
+   * nothing is committed and the same records come again after a pause that grows to 5 s, each partition in a call of its
+   * own until that has resolved: a partition that cannot be handled holds up no other.
    */
-  readonly onBatch: (batch: Batch) => Promise<void>;
-  /** Hears of every rejected batch (unless stale), lost partition and lost connection (once until it is back). */
+  readonly onBatches: (batches: readonly Batch[]) => Promise<void>;
+  /**
+   * Awaited before offsets are committed, after the calls they come from: for what has to be stored by then, but need not
+   * be at every call. While it rejects nothing is committed, and it is asked again, or those calls count as rejected.
+   */
+  readonly beforeCommit?: () => Promise<void>;
+  /** Hears of every rejected call (unless stale), lost partition and lost connection (once until it is back). */
   readonly onError?: (error: unknown) => void;
 }
 
 export interface Subscription {
-  /** Takes no further batch, lets those in hand finish and commit, leaves the group. */
+  /** Takes no further batch, lets what is in hand finish, commits it and leaves the group. */
   stop(): Promise<void>;
   /** Records the group has not yet committed, for every partition of this subscription's topics. */
   lag(): Promise<readonly { topic: string; partition: number; lag: number }[]>;
@@ -61,7 +75,7 @@ export interface Subscription {
 /** `next` positions of a topic: partition number to the offset to read next. */
 export type Positions = ReadonlyMap<number, number>;
 
-export interface TailOptions {
+export interface TailOptions extends Pace {
   readonly topics: readonly string[];
   /**
    * Where to begin in a partition: at its end, at its first record, at most `last` records back, or at a given offset

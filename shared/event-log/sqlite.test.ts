@@ -66,14 +66,14 @@ describe('the embedded event log', () => {
     const log = openSqliteEventLog({ file: join(folder, 'rebalance.sqlite') });
     await log.ensureTopics([topicSpec('t', 12)]);
     const box = inbox();
-    const onBatch: typeof box.onBatch = async (batch) => {
-      await box.onBatch(batch);
+    const onBatches: typeof box.onBatches = async (batches) => {
+      await box.onBatches(batches);
       await new Promise(setImmediate);
     };
-    const members = [await log.subscribe({ group: 'g', topics: ['t'], maxBatch: 3, onBatch })];
+    const members = [await log.subscribe({ group: 'g', topics: ['t'], maxBatch: 3, onBatches })];
     for (let round = 0; round < 30; round++) {
       await log.append(recs('t', 40, (i) => ({ value: `${round} ${i}` })));
-      if (round % 3 === 0) members.push(await log.subscribe({ group: 'g', topics: ['t'], maxBatch: 3, onBatch }));
+      if (round % 3 === 0) members.push(await log.subscribe({ group: 'g', topics: ['t'], maxBatch: 3, onBatches }));
       else if (round % 5 === 0) await members.shift()?.stop();
     }
     await box.until(30 * 40);
@@ -99,8 +99,8 @@ describe('the embedded event log', () => {
     await log.subscribe({
       group: 'g',
       topics: ['t'],
-      onBatch: async (batch) => {
-        await box.onBatch(batch);
+      onBatches: async (batches) => {
+        await box.onBatches(batches);
         await gate.promise;
       },
     });
@@ -108,7 +108,7 @@ describe('the embedded event log', () => {
     await box.until(3);
     const pending = log.append(recs('t', 2));
     const closing = log.close();
-    await expect(log.subscribe({ group: 'g', topics: ['t'], onBatch: box.onBatch })).rejects.toMatchObject({
+    await expect(log.subscribe({ group: 'g', topics: ['t'], onBatches: box.onBatches })).rejects.toMatchObject({
       code: 'UNAVAILABLE',
     });
     gate.resolve();
@@ -116,7 +116,7 @@ describe('the embedded event log', () => {
     await expect(log.append(recs('t', 1))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     const again = openSqliteEventLog({ file });
     const rest = inbox();
-    const member = await again.subscribe({ group: 'g', topics: ['t'], onBatch: rest.onBatch });
+    const member = await again.subscribe({ group: 'g', topics: ['t'], onBatches: rest.onBatches });
     await rest.until(2);
     await caughtUp(member);
     expect(rest.records.map((record) => record.offset)).toEqual([3, 4]);

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { EngineUnavailable } from '../errors/errors.js';
+import { Delivery, singly } from './delivery.js';
 import { Group, Member } from './group.js';
 import { LogFile, type Partition, type Placed, type Topic } from './log-file.js';
 import { partitionOf } from './murmur2.js';
@@ -130,18 +131,9 @@ export class SqliteEventLog implements EventLog {
     const readers = partitions.map((partition) => {
       const position = tailPosition(partition, from);
       started.get(partition.topic)?.set(partition.number, position);
-      const maxBatch = TAIL_BATCH;
-      return new Reader({
-        file: this.file,
-        partition,
-        from: position,
-        maxBatch,
-        onBatch,
-        onError,
-        onHandled: () => true,
-      });
+      const delivery = new Delivery({ maxBatch: TAIL_BATCH, onBatches: singly(onBatch), onError });
+      return new Reader({ file: this.file, partition, from: position, delivery, onError, onHandled: () => true });
     });
-    for (const reader of readers) reader.wake();
     const tail: Tail = {
       started,
       stop: async () => {

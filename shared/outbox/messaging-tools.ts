@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { columnsFor, createTable } from '../database/columns.js';
 import type { DatabaseEngine } from '../database/contract.js';
-import type { Database } from '../database/port.js';
+import type { AdvisoryLock, Database } from '../database/port.js';
 import { testDatabases } from '../database/testing.js';
 import { EngineUnavailable } from '../errors/errors.js';
 import type { AnyNewEvent } from '../events/event.js';
@@ -60,6 +60,43 @@ export class FaultyLog implements EventLog {
   ranges: EventLog['ranges'] = (topic) => this.inner.ranges(topic);
   enforceRetention: EventLog['enforceRetention'] = (now) => this.inner.enforceRetention(now);
   close: EventLog['close'] = () => this.inner.close();
+}
+
+/** The real database, which tells what a relay asks of it and whose lock can be taken away. */
+export class WatchedDatabase implements Database {
+  reads = 0;
+  /** How often somebody asked whether the lock is still his. */
+  asked = 0;
+  lock: AdvisoryLock | null = null;
+
+  constructor(private readonly inner: Database) {}
+
+  get dialect(): Database['dialect'] {
+    return this.inner.dialect;
+  }
+
+  get dataSource(): Database['dataSource'] {
+    return this.inner.dataSource;
+  }
+
+  read: Database['read'] = (sql, params) => {
+    this.reads++;
+    return this.inner.read(sql, params);
+  };
+
+  async tryLock(name: string): Promise<AdvisoryLock | null> {
+    const lock = (this.lock = await this.inner.tryLock(name));
+    if (lock === null) return null;
+    const isHeld = (): Promise<boolean> => {
+      this.asked++;
+      return lock.isHeld();
+    };
+    return { isHeld, release: () => lock.release() };
+  }
+
+  transaction: Database['transaction'] = (work) => this.inner.transaction(work);
+  migrate: Database['migrate'] = () => this.inner.migrate();
+  close: Database['close'] = () => this.inner.close();
 }
 
 /** A database with the messaging tables, a log with every topic, and an outbox, in a folder of their own. */

@@ -3,6 +3,7 @@ import type { LogRecord } from '../event-log/port.js';
 import { toRecord, type AnyNewEvent } from '../events/event.js';
 import { AppError } from '../errors/errors.js';
 import { newId } from '../ids/ids.js';
+import { traceparentWithin } from '../observability/tracing.js';
 
 /** Largest event, in bytes: half of what brokers take by default. */
 export const MAX_PAYLOAD_BYTES = 512 * 1024;
@@ -13,7 +14,7 @@ export const MAX_PAYLOAD_BYTES = 512 * 1024;
  * them afterwards.
  */
 export class Outbox {
-  private readonly listeners = new Set<() => void>();
+  private readonly listeners = new Set<(rows: number) => void>();
 
   constructor(
     /** CloudEvents source of everything published here: `tributary/order`. */
@@ -28,7 +29,7 @@ export class Outbox {
   async append(tx: Transaction, events: readonly AnyNewEvent[], traceparent: string | null = null): Promise<void> {
     await this.write(
       tx,
-      this.recordsOf(events, traceparent).map(({ event, id, record }) =>
+      this.recordsOf(events, traceparentWithin(tx, traceparent)).map(({ event, id, record }) =>
         row(record, id, event.subject, event.sequence),
       ),
     );
@@ -57,8 +58,8 @@ export class Outbox {
     );
   }
 
-  /** Hears of every commit that added rows, in this process. Answers the function that ends it. */
-  onAppended(listener: () => void): () => void {
+  /** Hears of every commit that added rows, in this process, and how many. Answers the function that ends it. */
+  onAppended(listener: (rows: number) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
@@ -77,7 +78,7 @@ export class Outbox {
     if (rows.length === 0) return;
     await tx.insert('outbox', rows);
     tx.afterCommit(() => {
-      for (const listener of this.listeners) listener();
+      for (const listener of this.listeners) listener(rows.length);
     });
   }
 }

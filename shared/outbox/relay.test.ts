@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { until } from '../../tests/until.js';
-import { Bench, userEvent } from './messaging-tools.js';
+import { Bench, FaultyLog, userEvent, WatchedDatabase } from './messaging-tools.js';
 import type { Relay } from './relay.js';
 
 /** A poll that no test lives to see: what happens is due to a wake. */
@@ -63,6 +63,58 @@ test('rows without an announcement are found by polling', async () => {
     ]),
   );
   await until(() => bench.records('users').length === 1);
+});
+
+test('where nobody announced a row, closer looks follow', async () => {
+  await started({ poll: { busyMs: 5, busyForMs: 600_000, idleMs: 600_000 } });
+  const insert = (key: string): Promise<void> =>
+    bench.database.transaction((tx) =>
+      tx.insert('outbox', [
+        { event_id: key, topic: 'users', record_key: key, aggregate_id: key, version: 1, payload: '{}', headers: '{}' },
+      ]),
+    );
+  await insert('x');
+  await bench.commit(userEvent('a', 1));
+  await until(() => bench.records('users').length === 2);
+  await insert('y');
+  await until(() => bench.records('users').length === 3);
+});
+
+test('announced rows cost a look each: the relay does not look more often because of them', async () => {
+  const database = new WatchedDatabase(bench.database);
+  await started({ database, poll: { busyMs: 0, busyForMs: 600_000, idleMs: 600_000 }, markDelayMs: 600_000 });
+  for (let version = 1; version <= 10; version++) {
+    await bench.commit(userEvent('a', version));
+    await until(() => bench.records('users').length === version);
+  }
+  // Two reads a look that finds something, two of the start.
+  expect(database.reads).toBeLessThan(40);
+});
+
+test('a leader with nothing to send looks for rows only, and does not ask whether it leads', async () => {
+  const database = new WatchedDatabase(bench.database);
+  await started({ database, poll: { busyMs: 1, busyForMs: 0, idleMs: 1 } });
+  await until(() => database.reads > 30);
+  expect(database.asked).toBeLessThan(3);
+  await bench.commit(userEvent('a', 1));
+  await until(() => bench.records('users').length === 1);
+  expect(database.asked).toBeGreaterThan(0);
+});
+
+test('a leader that lost its lock without noticing sends nothing any more', async () => {
+  const [mine, theirs] = [new WatchedDatabase(bench.database), new WatchedDatabase(bench.database)];
+  const myLog = new FaultyLog(bench.log);
+  await started({ database: mine, eventLog: myLog, poll: NEVER });
+  await bench.commit(userEvent('a', 1));
+  await until(() => bench.records('users').length === 1);
+  const successor = await started({ database: theirs, poll: NEVER });
+  await mine.lock?.release();
+  await until(() => theirs.lock);
+  for (let version = 2; version <= 5; version++) await bench.commit(userEvent('a', version));
+  await successor.drain();
+  await until(() => bench.records('users').length >= 5);
+  expect(bench.versions()).toEqual({ a: [1, 2, 3, 4, 5] });
+  expect(myLog.appends).toBe(1);
 });
 
 test('a log that is away loses nothing, repeats nothing and refuses nothing', async () => {

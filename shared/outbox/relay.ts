@@ -7,6 +7,8 @@ import { RecordRefused, type EventLog, type LogRecord } from '../event-log/port.
 import { madeAt } from '../ids/ids.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
+import { eventAttributes } from '../observability/trace.js';
+import { failureOf, tracer, type Span } from '../observability/tracing.js';
 import type { Check } from '../service/service.js';
 import type { Outbox } from './outbox.js';
 import { purgeBefore } from './purge.js';
@@ -29,7 +31,7 @@ const HOUR = 3_600_000;
 
 /** How often to look for rows that nobody announced, in milliseconds: those of other processes. */
 export interface PollSchedule {
-  /** Between looks until `busyForMs` after the last row. */
+  /** Between looks until `busyForMs` after the last such row. */
   readonly busyMs: number;
   readonly busyForMs: number;
   /** Between looks afterwards. */
@@ -57,7 +59,7 @@ export interface RelayOptions {
   /** By the engine when absent: rarely on SQLite, every 5 to 100 ms on MySQL. */
   readonly poll?: PollSchedule;
   /**
-   * Rows are marked as published this long after they were, in milliseconds (100 when absent), many in one transaction and
+   * Rows are marked as published this long after they were, in milliseconds (250 when absent), many in one transaction and
    * out of the way of what follows an event. A crash within it publishes them again.
    */
   readonly markDelayMs?: number;
@@ -93,6 +95,13 @@ interface OutboxRow {
   readonly headers: string;
 }
 
+/** What a look at the table came to. */
+interface Found {
+  readonly rows: readonly OutboxRow[];
+  /** A whole batch was there, so there may be another. */
+  readonly more: boolean;
+}
+
 class OutboxRelay implements Relay {
   private readonly waker = new Waker();
   private readonly stopping = new AbortController();
@@ -103,7 +112,7 @@ class OutboxRelay implements Relay {
   private readonly published = new Set<number>();
   private marking: Promise<void> = Promise.resolve();
   /** The last look at the table. */
-  private reading: Promise<readonly OutboxRow[]> = Promise.resolve([]);
+  private reading: Promise<readonly { readonly id: number }[]> = Promise.resolve([]);
   private markTimer: NodeJS.Timeout | null = null;
   private purging: Promise<void> = Promise.resolve();
   private running: Promise<void> | null = null;
@@ -113,7 +122,10 @@ class OutboxRelay implements Relay {
   /** Another one leads, so what this one met before is over. */
   private standsBy = false;
   private setAside = 0;
-  private lastRow = -Infinity;
+  /** Rows that commits in this process told of and that no look has met yet. */
+  private announced = 0;
+  /** When a row was found that nobody had announced: where there is one there are more. */
+  private lastFound = -Infinity;
   private lastStats = -Infinity;
   private lastPurge = -Infinity;
 
@@ -124,7 +136,10 @@ class OutboxRelay implements Relay {
 
   async start(): Promise<void> {
     if (this.running || this.stopped) return;
-    this.stopListening = this.options.outbox.onAppended(() => this.waker.wake());
+    this.stopListening = this.options.outbox.onAppended((rows) => {
+      this.announced += rows;
+      this.waker.wake();
+    });
     this.running = this.run();
   }
 
@@ -139,7 +154,8 @@ class OutboxRelay implements Relay {
 
   async checks(): Promise<readonly Check[]> {
     const name = `${this.options.name} relay`;
-    if (this.trouble !== null && !this.standsBy) return [{ name, ok: false, detail: this.trouble }];
+    if (this.trouble !== null && !this.standsBy)
+      return [{ name, ok: false, detail: 'Publishing is interrupted; nothing is lost.' }];
     if (this.setAside > 0) return [{ name, ok: true, detail: `${this.setAside} rows set aside` }];
     return [{ name, ok: true }];
   }
@@ -184,16 +200,18 @@ class OutboxRelay implements Relay {
   /** Publishes until stopped or until the lock is lost; throws what stands in the way. */
   private async lead(lock: AdvisoryLock): Promise<void> {
     await this.count();
-    while (!this.stopped && (await lock.isHeld())) {
+    while (!this.stopped) {
       this.waker.clear();
-      await this.publish(lock);
+      if (!(await this.publish(lock))) return;
       this.recovered();
-      if (performance.now() - this.lastStats > STATS_MS) await this.count();
+      if (performance.now() - this.lastStats > STATS_MS) {
+        // With nothing to send nobody would ask.
+        if (!(await lock.isHeld())) return;
+        await this.count();
+      }
       this.purge();
       const { busyMs, busyForMs, idleMs } = this.poll;
-      // Its wake may have come while the lock was asked, and been cleared.
-      if (this.stopped) return;
-      await this.waker.sleep(performance.now() - this.lastRow < busyForMs ? busyMs : idleMs);
+      await this.waker.sleep(performance.now() - this.lastFound < busyForMs ? busyMs : idleMs);
     }
   }
 
@@ -208,35 +226,46 @@ class OutboxRelay implements Relay {
     }
   }
 
-  /** Sends what there is, reading the next rows and marking the last ones meanwhile. */
-  private async publish(lock: AdvisoryLock): Promise<void> {
-    let rows = await this.read();
-    while (rows.length > 0) {
-      this.lastRow = performance.now();
+  /** Sends what there is, reading the next rows meanwhile if there are many; false when the lock is lost. */
+  private async publish(lock: AdvisoryLock): Promise<boolean> {
+    let { rows, more } = await this.read();
+    while ((rows.length > 0 || more) && !this.stopped) {
+      // Only now: a look that finds nothing is all that an idle relay costs.
+      if (!(await lock.isHeld())) return false;
       // Both are awaited whatever happens: an append that outlived the lock could overtake the next leader's.
-      const [sent, next] = await Promise.allSettled([this.send(rows), this.read()]);
+      const [sent, next] = await Promise.allSettled([this.send(rows), more ? this.read() : NOTHING]);
       if (sent.status === 'rejected') throw sent.reason;
       if (next.status === 'rejected') throw next.reason;
-      if (this.stopped || !(await lock.isHeld())) return;
       // What was read meanwhile may have to wait behind what was refused.
-      rows = sent.value === 'refused' ? await this.read() : next.value;
+      ({ rows, more } = sent.value === 'refused' ? await this.read() : next.value);
     }
+    return true;
   }
 
   /** The next rows, oldest first. Never "newer than the last": ids are given before commits, so a lower one may follow. */
-  private async read(): Promise<OutboxRow[]> {
+  private async read(): Promise<Found> {
     const { database } = this.options;
     // Before the rows: a lane that is sent again in between still counts as stuck, and its later rows do not get ahead.
     const stuck = this.setAside === 0 ? NO_LANES : await this.stuckLanes();
+    const known = this.announced;
     // In steps, so that a few prepared statements serve.
     const limit = BATCH * Math.ceil((BATCH + this.taken.size) / BATCH);
-    this.reading = database.read<OutboxRow>(
-      `SELECT id, event_id, topic, record_key, aggregate_id, payload, headers FROM outbox
-       WHERE published_at IS NULL AND set_aside = 0 ORDER BY id LIMIT ${limit}`,
+    // The index alone answers this, also for what is sent and not yet marked.
+    this.reading = database.read<{ id: number }>(
+      `SELECT id FROM outbox WHERE published_at IS NULL AND set_aside = 0 ORDER BY id LIMIT ${limit}`,
     );
-    const rows = await this.reading;
-    const fresh = rows.filter((row) => !this.taken.has(row.id)).slice(0, BATCH);
-    return stuck.size === 0 ? fresh : this.withoutFollowers(fresh, stuck);
+    const unpublished = await this.reading;
+    const ids = unpublished.flatMap(({ id }) => (this.taken.has(id) ? [] : [id])).slice(0, BATCH);
+    if (ids.length > this.announced) this.lastFound = performance.now();
+    // Those known before the look were met by it or earlier.
+    this.announced = Math.min(this.announced - known, Math.max(0, this.announced - ids.length));
+    const fresh: OutboxRow[] = [];
+    for (const chunk of lockChunks(ids, 512)) {
+      const columns = 'id, event_id, topic, record_key, aggregate_id, payload, headers';
+      const sql = `SELECT ${columns} FROM outbox WHERE id IN (${placeholders(chunk.length)}) ORDER BY id`;
+      fresh.push(...(await database.read<OutboxRow>(sql, chunk)));
+    }
+    return { rows: stuck.size === 0 ? fresh : await this.withoutFollowers(fresh, stuck), more: ids.length === BATCH };
   }
 
   /** Lanes with rows set aside, and the first of those rows. */
@@ -297,11 +326,14 @@ class OutboxRelay implements Relay {
   }
 
   private async append(rows: readonly OutboxRow[]): Promise<{ row: OutboxRow; reason: string } | null> {
-    const records = rows.map(recordOf);
+    const spans: Span[] = [];
+    const records = rows.map((row) => published(recordOf(row), spans));
     try {
       await this.options.eventLog.append(records);
+      for (const span of spans) span.end();
       return null;
     } catch (error) {
+      for (const span of spans) span.end(failureOf(error));
       if (!(error instanceof RecordRefused)) throw error;
       const row = rows[records.indexOf(error.record)];
       if (!row) throw error;
@@ -330,7 +362,7 @@ class OutboxRelay implements Relay {
 
   private markSoon(): void {
     if (this.published.size >= BATCH) void this.mark();
-    else this.markTimer ??= setTimeout(() => void this.mark(), this.options.markDelayMs ?? 100);
+    else this.markTimer ??= setTimeout(() => void this.mark(), this.options.markDelayMs ?? 250);
   }
 
   /** Marks what is in the log by now. Never rejects: what could not be marked stays taken and is marked later. */
@@ -425,6 +457,7 @@ class OutboxRelay implements Relay {
   }
 }
 
+const NOTHING: Found = { rows: [], more: false };
 const NO_LANES: ReadonlyMap<string, number> = new Map();
 
 const laneOf = (row: { readonly topic: string; readonly aggregate_id: string | null }): string =>
@@ -439,3 +472,16 @@ const recordOf = (row: OutboxRow): LogRecord => ({
   value: row.payload,
   headers: JSON.parse(row.headers) as Record<string, string>,
 });
+
+/** The record with a span of its own for parent of whatever its consumers do; as it is where nobody traces it. */
+function published(record: LogRecord, spans: Span[]): LogRecord {
+  const { topic, headers } = record;
+  const { traceparent, ce_type = '', ce_id = '' } = headers;
+  if (tracer === undefined || traceparent === undefined) return record;
+  const span = tracer.start(`publish ${topic}`, 'producer', traceparent, {
+    'messaging.operation.type': 'send',
+    ...eventAttributes(topic, ce_type, ce_id),
+  });
+  spans.push(span);
+  return { ...record, headers: { ...headers, traceparent: span.traceparent } };
+}

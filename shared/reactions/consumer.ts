@@ -1,6 +1,8 @@
 import { placeholders, type Database, type Transaction } from '../database/port.js';
 import { lockChunks } from '../database/sql.js';
 import type { Batch, StoredRecord } from '../event-log/port.js';
+import { consumerSpan } from '../observability/trace.js';
+import { failureOf, tracer, within, type Span } from '../observability/tracing.js';
 import { read, type Garbage, type Message } from './message.js';
 import { isAway, type Parked, type ParkedRow } from './parked.js';
 import type { Reaction } from './reaction.js';
@@ -45,26 +47,21 @@ export class Consumer {
   }
 
   /**
-   * Deals with a batch from the log: when it resolves, every message has had its effect, is parked or is dead. Rejects
-   * when an engine is away, with nothing counted against any message; the log then brings the batch again.
+   * Deals with what the log brings, in one transaction whatever partitions it is from: when it resolves, every message has
+   * had its effect, is parked or is dead. Rejects when an engine is away, with nothing counted against any message; the
+   * log then brings them again.
    */
-  async take(batch: Batch): Promise<void> {
-    for (const { garbage, messages } of this.sort(batch)) {
+  async take(batches: readonly Batch[]): Promise<void> {
+    const isStale = (): boolean => batches.some((batch) => batch.isStale());
+    for (const { garbage, messages } of this.sort(batches.flatMap(({ records }) => records))) {
       if (garbage.length > 0) await this.bury(garbage);
-      if (messages.length === 0) continue;
-      try {
-        this.tell(await this.handle(messages));
-      } catch (error) {
-        if (isAway(error)) throw error;
-        if (messages.length === 1) await this.park(messages[0] as Message, error);
-        else await this.takeOneByOne(messages, batch);
-      }
+      if (messages.length > 0) await this.takeAll(messages, isStale);
     }
   }
 
   /** Tries a parked message again. Answers what became of it; `gone` when somebody else has dealt with it meanwhile. */
   async retry(row: ParkedRow): Promise<'handled' | 'parked' | 'dead' | 'gone'> {
-    const { database, parked, report, reaction } = this.options;
+    const { database, parked, report } = this.options;
     const found = read(JSON.parse(row.message) as StoredRecord, this.types);
     if (found.kind === 'other') {
       // The reaction was changed since, and does not ask for this type any more.
@@ -84,7 +81,7 @@ export class Consumer {
       const outcome = await database.transaction(async (tx) => {
         if (!(await parked.claim(tx, row))) return 'gone';
         const added = await this.remember(tx, [message]);
-        if (added > 0) await reaction.handle(tx, [message.event]);
+        if (added > 0) await this.reactTraced(tx, message);
         await parked.remove(tx, row);
         return added > 0 ? 'handled' : 'repeated';
       });
@@ -99,11 +96,20 @@ export class Consumer {
     }
   }
 
+  private reactTraced(tx: Transaction, message: Message): Promise<void> {
+    const { reaction } = this.options;
+    const spans: Span[] = [];
+    const { event } = this.traced(message, 1, spans);
+    const [span] = spans;
+    const react = (): Promise<void> => reaction.handle(tx, [event]);
+    return span === undefined ? react() : within(span, react);
+  }
+
   /**
    * What of a batch is for this reaction, each event once. Cut wherever garbage follows messages, so that `parked` gets the
    * rows of a key in the order of the log: in that order they are tried again when somebody sends them back.
    */
-  private sort({ records }: Batch): readonly Run[] {
+  private sort(records: readonly StoredRecord[]): readonly Run[] {
     let run: Run = { garbage: [], messages: [] };
     const runs = [run];
     const ids = new Set<string>();
@@ -121,18 +127,57 @@ export class Consumer {
     return runs;
   }
 
-  private async takeOneByOne(messages: readonly Message[], batch: Batch): Promise<void> {
-    for (const message of messages) {
-      // What is done is in the inbox; the rest belongs to whoever gets the partition.
-      if (batch.isStale())
-        throw new Error(`${batch.topic}/${batch.partition} was taken away in the middle of a batch.`);
-      try {
-        this.tell(await this.handle([message]));
-      } catch (error) {
-        if (isAway(error)) throw error;
-        await this.park(message, error);
+  /** Together if they can be; if not, in halves, so that a message at fault is soon alone and takes no other with it. */
+  private async takeAll(messages: readonly Message[], isStale: () => boolean): Promise<void> {
+    try {
+      this.tell(await this.handleTraced(messages));
+      return;
+    } catch (error) {
+      if (isAway(error)) throw error;
+      const [only] = messages;
+      if (only && messages.length === 1) {
+        await this.park(only, error);
+        return;
       }
     }
+    const half = Math.ceil(messages.length / 2);
+    for (const part of [messages.slice(0, half), messages.slice(half)]) {
+      // What is done is in the inbox; the rest belongs to whoever gets the partitions.
+      if (isStale()) throw new Error(`${this.name} lost partitions in the middle of a batch.`);
+      await this.takeAll(part, isStale);
+    }
+  }
+
+  /** A span per event, in the trace of its own; the transaction that they share is the first one's, and links to the others. */
+  private async handleTraced(messages: readonly Message[]): Promise<Outcome> {
+    if (tracer === undefined) return this.handle(messages);
+    const spans: Span[] = [];
+    const traced = messages.map((message) => this.traced(message, messages.length, spans));
+    const [first, ...others] = spans;
+    if (first === undefined) return this.handle(messages);
+    const transaction = tracer.start(
+      `transaction ${this.name}`,
+      'client',
+      first.traceparent,
+      { 'db.system.name': this.options.database.dialect },
+      others.map(({ traceparent }) => traceparent),
+    );
+    try {
+      const outcome = await within(transaction, () => this.handle(traced));
+      for (const span of spans) span.end();
+      return outcome;
+    } catch (error) {
+      for (const span of spans) span.end(failureOf(error));
+      throw error;
+    }
+  }
+
+  /** The message as one that its span has caused, so that what the reaction publishes is the span's. */
+  private traced(message: Message, together: number, spans: Span[]): Message {
+    const span = consumerSpan(this.name, message.record.topic, message.event, together);
+    if (span === undefined) return message;
+    spans.push(span);
+    return { ...message, event: { ...message.event, traceparent: span.traceparent } };
   }
 
   private async handle(messages: readonly Message[]): Promise<Outcome> {

@@ -10,11 +10,16 @@ export interface Reaction<T extends EventType = EventType> {
   /** Other types on these topics are passed over. */
   readonly types: readonly T[];
   /**
+   * How long events may wait for one another while they keep coming, in milliseconds, so that many share a transaction; 5
+   * when absent. More where nobody waits for the effect. After a silence nothing waits.
+   */
+  readonly paceMs?: number;
+  /**
    * The effect of a batch, in one transaction with its inbox rows, so that it happens once however often the events come.
-   * Events are of one partition, in its order, each at most once ever per consumer; but an aggregate's older event may
-   * come after a newer one was handled. Collect every row the batch needs, lock each table once in id order, decide in
-   * memory, write multi-row. A throw rolls back; the events are then handled one by one, and one that fails again is parked
-   * and retried after 1, 2, 4, 8 and 16 s, later events of its key waiting behind it.
+   * Events of a key are in its order, each at most once ever per consumer; but an aggregate's older event may come after a
+   * newer one was handled. Collect every row the batch needs, lock each table once in id order, decide in memory, write
+   * multi-row. A throw rolls back; the events are then handled in halves, and one that fails alone is parked and retried
+   * after 1, 2, 4, 8 and 16 s, later events of its key waiting behind it.
    */
   handle(tx: Transaction, events: readonly EventOf<T>[]): Promise<void>;
 }

@@ -178,6 +178,24 @@ test('a failing event is tried after every delay of the ladder, then it is dead,
   await relay.stop();
 });
 
+test('what is at hand is handled in one transaction, whatever partitions it is from', async () => {
+  await bench.log.append(Array.from({ length: 100 }, (_, index) => userRecord(`k${index}-`, 1)));
+  await started();
+  await until(async () => (await effects()).length === 100);
+  expect(calls.length).toBe(1);
+});
+
+test('one event that fails among many takes no other with it, and is found in a few tries', async () => {
+  fails = ({ subject }) => (subject === 'k40-' ? new Error('never') : null);
+  await bench.log.append(Array.from({ length: 100 }, (_, index) => userRecord(`k${index}-`, 1)));
+  await started({ retryDelaysMs: [600_000] });
+  await until(async () => (await effects()).length === 99);
+  await until(async () => (await parked()).length === 1);
+  expect(await parked()).toMatchObject([{ record_key: 'k40-', attempt: 1, state: 'WAITING' }]);
+  // Seven halvings, two tries each.
+  expect(calls.length).toBeLessThanOrEqual(15);
+});
+
 test('events of a key keep their order behind a parked one, while other keys go on', async () => {
   let broken = true;
   fails = ({ subject, sequence }) => (broken && subject === 'a' && sequence === 1 ? new Error('not yet') : null);

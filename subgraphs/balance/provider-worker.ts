@@ -67,7 +67,7 @@ class ProviderWorker implements WorkerPart {
   private recording: Promise<void> = Promise.resolve();
   private running: Promise<void> | null = null;
   private abandoned = false;
-  private trouble: string | null = null;
+  private failing = false;
   private stopListening: (() => void) | null = null;
 
   constructor(private readonly options: ProviderWorkerOptions) {}
@@ -98,7 +98,8 @@ class ProviderWorker implements WorkerPart {
   checks(): Promise<readonly Check[]> {
     const name = 'payment provider';
     // Not a reason to take the service out: the calls wait, and everything else goes on.
-    return Promise.resolve([this.trouble === null ? { name, ok: true } : { name, ok: true, detail: this.trouble }]);
+    const detail = 'The payment provider fails; it is asked again.';
+    return Promise.resolve([{ name, ok: true, ...(this.failing && { detail }) }]);
   }
 
   private get stopped(): boolean {
@@ -228,11 +229,11 @@ class ProviderWorker implements WorkerPart {
     const { payment_id: paymentId, order_id: orderId, kind, attempts, traceparent } = call;
     const about = { paymentId, orderId, kind, attempts, traceId: traceIdOf(traceparent) };
     if (answer.type === 'error') {
-      this.trouble = answer.error instanceof Error ? answer.error.message : String(answer.error);
+      this.failing = true;
       log.warn({ ...about, err: answer.error }, 'payment provider failed; asking again');
       return;
     }
-    this.trouble = null;
+    this.failing = false;
     log.info(
       { ...about, outcome: answer.type === 'charge' ? answer.result.outcome : 'REFUNDED' },
       'payment provider answered',

@@ -17,7 +17,7 @@ export async function buildProduct(deps: SubgraphDeps): Promise<ProductSubgraph>
   return {
     commands,
     api: side.api(typeDefs, productResolvers({ database: side.database, store, commands })),
-    worker: side.worker([reservations({ store, outbox: side.outbox, now: deps.now })]),
+    worker: side.worker([reservations({ store, now: deps.now })]),
     close: () => side.close(),
   };
 }

@@ -1,6 +1,5 @@
 import type { Transaction } from '../../shared/database/port.js';
 import type { AnyNewEvent } from '../../shared/events/event.js';
-import type { Outbox } from '../../shared/outbox/outbox.js';
 import { reaction, type EventOf, type Reaction } from '../../shared/reactions/reaction.js';
 import { decide, evolve, type ProductState } from './product.js';
 import { decideReservation, type ReservationCommand, type ReservationKept } from './reservation.js';
@@ -12,15 +11,7 @@ type OrderEvent = EventOf<'order.created' | 'order.canceled' | 'order.completed'
 const CONSUMER = 'product.reservations';
 
 /** Reserves stock for new orders, releases it for canceled ones and takes it out for completed ones. */
-export function reservations({
-  store,
-  outbox,
-  now,
-}: {
-  store: ProductStore;
-  outbox: Outbox;
-  now: () => number;
-}): Reaction {
+export function reservations({ store, now }: { readonly store: ProductStore; readonly now: () => number }): Reaction {
   return reaction({
     consumer: CONSUMER,
     topics: ['orders'],
@@ -32,7 +23,7 @@ export function reservations({
         events.map((event) => event.subject),
       );
       const products = await store.lockProducts(tx, productsNeeded(events, kept));
-      await settle(tx, events, { store, outbox, kept, products, at });
+      await settle(tx, events, { store, kept, products, at });
     },
   });
 }
@@ -49,13 +40,11 @@ async function settle(
   events: readonly OrderEvent[],
   {
     store,
-    outbox,
     kept,
     products,
     at,
   }: {
     readonly store: ProductStore;
-    readonly outbox: Outbox;
     readonly kept: Map<string, ReservationKept>;
     readonly products: ReadonlyMap<string, ProductState>;
     readonly at: number;
@@ -92,14 +81,11 @@ async function settle(
   }
 
   await store.saveReservations(tx, [...changed.values()]);
-  await store.save(
-    tx,
-    [...totals].map(([id, total]) => {
-      const before = products.get(id) ?? null;
-      return { before, events: decide(before, { type: 'moveStock', ...total, at }) };
-    }),
-  );
-  await outbox.append(tx, published);
+  const moved = [...totals].map(([id, total]) => {
+    const before = products.get(id) ?? null;
+    return { before, events: decide(before, { type: 'moveStock', ...total, at }) };
+  });
+  await store.save(tx, moved, null, published);
 }
 
 function commandFor(event: OrderEvent, at: number): ReservationCommand {

@@ -55,11 +55,12 @@ export class ProductStore {
     return new Map(rows.map((row) => [row.id, fromRow(row)]));
   }
 
-  /** Appends events to products, each list to its product; answers the products afterwards. */
+  /** Appends events to products, each list to its product, and publishes them and `others`; answers the products afterwards. */
   async save(
     tx: Transaction,
     changes: readonly { readonly before: ProductState | null; readonly events: readonly ProductEvent[] }[],
     traceparent: string | null = null,
+    others: readonly AnyNewEvent[] = [],
   ): Promise<ProductState[]> {
     const stored: Record<string, string | number>[] = [];
     const published: AnyNewEvent[] = [];
@@ -77,8 +78,8 @@ export class ProductStore {
     if (stored.length > 0) {
       await tx.insert('product_events', stored);
       await tx.upsert('products', ['id'], after.map(toRow));
-      await this.outbox.append(tx, published, traceparent);
     }
+    await this.outbox.append(tx, [...others, ...published], traceparent);
     return after;
   }
 
