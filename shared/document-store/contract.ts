@@ -84,6 +84,23 @@ export function documentStoreContract(
         expect(await store.get(at, 'a')).toEqual(item('a', 7, { n: 2 }));
       });
 
+      test('of many first versions those are stored that nothing is there of, beside later versions that are newer', async () => {
+        const ids = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `id-${from + n}`);
+        await store.putIfNewer(
+          at,
+          ids(0, 30).map((id, n) => item(id, 1 + (n % 3), { by: 'earlier' })),
+        );
+        const bulk = [
+          ...ids(10, 40).map((id) => item(id, 1, { by: 'now' })),
+          ...ids(0, 10).map((id) => item(id, 2, { by: 'now' })),
+        ];
+        const older = ids(0, 10).filter((_, n) => n % 3 === 0);
+        expect(await store.putIfNewer(at, bulk)).toEqual(new Set([...older, ...ids(30, 40)]));
+        const all = await store.getMany<{ by: string }>(at, ids(0, 40));
+        const changed = [...all.values()].filter(({ doc }) => doc.by === 'now').map(({ id }) => id);
+        expect(changed.sort()).toEqual([...older, ...ids(30, 40)].sort());
+      });
+
       test('an empty call stores nothing and answers nothing', async () => {
         expect(await store.putIfNewer(at, [])).toEqual(new Set());
       });

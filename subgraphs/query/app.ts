@@ -1,4 +1,5 @@
 import { createGraphqlService } from '../../shared/graphql/server.js';
+import { JWKS_PATH, makeVerifier, type TokenVerifier } from '../../shared/identity/tokens.js';
 import { checkEventLog } from '../../shared/service/checks.js';
 import type { QueryDeps, Subgraph } from '../../shared/service/service.js';
 import { createWorker, type WorkerPart } from '../../shared/service/worker.js';
@@ -9,6 +10,7 @@ import { createReadsOf } from './reads.js';
 import { queryResolvers } from './resolvers.js';
 import { createRest } from './rest.js';
 import typeDefs from './schema.graphql';
+import { stalenessOf } from './staleness.js';
 import { createSubscriptions, type Subscriptions } from './subscriptions.js';
 import { checkDocuments, COLLECTIONS } from './views.js';
 import { Waiter } from './waiter.js';
@@ -46,7 +48,8 @@ export async function buildQuery(deps: QueryDeps): Promise<QuerySubgraph> {
     resolvers,
     deps,
     websocket: true,
-    checks: () => Promise.all([checkDocuments(documents), checkEventLog(eventLog)]),
+    staleness: () => stalenessOf({ documents, eventLog, appendedAt: subscriptions.appendedAt, now }),
+    checks: () => Promise.all([checkDocuments(documents), checkEventLog(eventLog, log)]),
   });
 
   return {
@@ -54,7 +57,7 @@ export async function buildQuery(deps: QueryDeps): Promise<QuerySubgraph> {
     api: createWorker('query-api', [
       recent(subscriptions),
       graphql,
-      createRest({ config, documents, log, metrics }),
+      createRest({ config, documents, log, metrics, verifier: restVerifier(deps) }),
       endOf(waiter),
     ]),
     worker: createProjector({ eventLog, documents: deps.documents, log, metrics, now, walletCore: config.walletCore }),
@@ -63,6 +66,13 @@ export async function buildQuery(deps: QueryDeps): Promise<QuerySubgraph> {
     },
     close: () => waiter.close(),
   };
+}
+
+/** The same tokens as at the gateway, checked in the same way. */
+function restVerifier({ config, now, jwksUrl }: QueryDeps): TokenVerifier | undefined {
+  if (!config.auth.rest) return undefined;
+  const ownKeys = () => new URL(JWKS_PATH, config.subgraphUrls.user);
+  return makeVerifier({ jwksUrl: jwksUrl ?? ownKeys, oidc: config.auth.oidc, now });
 }
 
 /** The newest changes are at hand before anybody can subscribe. */

@@ -18,8 +18,11 @@ export type GapReason = 'other_log' | 'beyond_end' | 'too_old' | 'too_many' | 'n
 
 /** A message of a resumable subscription. */
 export type Message<T> =
-  | { readonly kind: 'SNAPSHOT' | 'CHANGE'; readonly cursor: string; readonly item: T }
+  | { readonly kind: 'SNAPSHOT' | 'CHANGE'; readonly cursor: string; readonly item: T; readonly cause?: MessageCause }
   | { readonly kind: 'GAP'; readonly cursor: string; readonly item: null };
+
+/** What led to a change, while it is at hand: the timeline does not keep it. */
+export type MessageCause = Pick<Change<unknown>, 'traceparent' | 'appendedAt'>;
 
 /** Where changes come from. */
 export interface Source<T> {
@@ -121,7 +124,7 @@ export function followed<T>(
   };
 }
 
-type Past<T> = Pick<Change<T>, 'id' | 'version' | 'item' | 'partition' | 'offset'>;
+type Past<T> = Pick<Change<T>, 'id' | 'version' | 'item' | 'partition' | 'offset'> & Partial<MessageCause>;
 
 /** The ring at one moment, from which on all changes come into the mailbox. */
 interface Moment<T> {
@@ -155,7 +158,8 @@ class Follower<T> {
       await this.mailbox.arrival();
       if (this.mailbox.overflowed) yield* this.gap('too_slow');
       for (const change of this.mailbox.drain()) {
-        if (this.isNews(change)) yield { kind: 'CHANGE', cursor: ring.cursor(change.next), item: change.item };
+        if (!this.isNews(change)) continue;
+        yield { kind: 'CHANGE', cursor: ring.cursor(change.next), item: change.item, cause: change };
       }
     }
   }
@@ -238,10 +242,11 @@ class Follower<T> {
     const rest = snapshots.length > 0 ? due : null;
     // Each partition's are in order, so `reached` tells exactly what was delivered.
     const reached = [...after.next];
-    for (const [index, { partition, offset, item }] of news.entries()) {
+    for (const [index, { partition, offset, item, traceparent, appendedAt }] of news.entries()) {
       reached[partition] = offset + 1;
       const cursor = index < news.length - 1 ? ring.cursor(reached, due) : ring.cursor(next, rest);
-      yield { kind: 'CHANGE', cursor, item };
+      const cause = traceparent === undefined || appendedAt === undefined ? {} : { cause: { traceparent, appendedAt } };
+      yield { kind: 'CHANGE', cursor, item, ...cause };
     }
     yield* this.snapshots(snapshots, snapshots, next);
   }

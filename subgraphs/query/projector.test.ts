@@ -8,7 +8,16 @@ import { newId } from '../../shared/ids/ids.js';
 import type { Service } from '../../shared/service/service.js';
 import { until } from '../../tests/until.js';
 import { account, happened, openTestbed, order, product, transaction, user, watched, type Testbed } from './testbed.js';
-import { PARKED, TIMELINE, TIMELINE_GROUP, watermark, VIEWS_GROUP, type ParkedDoc, type TimelineDoc } from './views.js';
+import {
+  PARKED,
+  PROGRESS,
+  TIMELINE,
+  TIMELINE_GROUP,
+  watermark,
+  VIEWS_GROUP,
+  type ParkedDoc,
+  type TimelineDoc,
+} from './views.js';
 
 let bed: Testbed;
 let running: Service[];
@@ -128,6 +137,45 @@ test('an event that the relay repeats stays where it first stood', async () => {
     { id: key.id, offset: 0 },
     { id: event.id, offset: 1 },
   ]);
+});
+
+test('what is at hand of all partitions and topics is one write for each collection', async () => {
+  const events = Array.from({ length: 40 }, () => [
+    happened('order.created', { order: order() }),
+    happened('user.created', { user: user() }),
+  ]);
+  await bed.publish(...events.flat());
+  const puts: string[] = [];
+  await start(
+    failing((collection) => {
+      puts.push(collection);
+      return undefined;
+    }),
+  );
+  await bed.caughtUp();
+  expect(puts.filter((collection) => collection !== PROGRESS).sort()).toEqual(['orders', 'timeline', 'users']);
+  expect(puts.filter((collection) => collection === PROGRESS)).toHaveLength(2);
+  expect(await bed.documents.count('orders')).toBe(40);
+});
+
+test('a partition whose documents cannot be stored holds up no other', async () => {
+  const [stuck, fine] = [user(), order()];
+  let held = true;
+  const picky = failing((collection, docs) =>
+    held && collection === 'users' && docs.some(({ id }) => id === stuck.id)
+      ? new EngineUnavailable('document store')
+      : undefined,
+  );
+  await bed.publish(happened('user.created', { user: stuck }), happened('order.created', { order: fine }));
+  await start(picky);
+  await until(async () => (await bed.documents.get('orders', fine.id)) !== null);
+  const reached = async (topic: 'orders' | 'users') =>
+    [...(await watermark(bed.documents, bed.eventLog.logId, VIEWS_GROUP, topic)).values()].length;
+  await until(async () => (await reached('orders')) === 1);
+  expect(await reached('users')).toBe(0);
+  held = false;
+  await bed.caughtUp();
+  expect((await bed.documents.get('users', stuck.id))?.version).toBe(1);
 });
 
 test('the watermark stands behind the last record of each partition', async () => {

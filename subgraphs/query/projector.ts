@@ -11,17 +11,18 @@ import { deadLetterTopic, isSnapshot, TOPICS, type Topic } from '../../shared/ev
 import { fromRecord, InvalidEvent, type AnyEvent } from '../../shared/events/event.js';
 import type { Logger } from '../../shared/observability/logger.js';
 import type { Metrics } from '../../shared/observability/metrics.js';
-import { aboutEvent } from '../../shared/observability/trace.js';
+import { aboutEvent, consumerSpan } from '../../shared/observability/trace.js';
+import { failureOf, type Span } from '../../shared/observability/tracing.js';
 import { checkEventLog } from '../../shared/service/checks.js';
 import { watchLag } from '../../shared/service/lag.js';
 import type { Service } from '../../shared/service/service.js';
 import type { WalletCoreMode } from '../../shared/wallet-core/wallet-core.js';
 import { TIMING, withGenerations, type Timing } from './generations.js';
+import { Progress } from './progress.js';
 import {
   checkDocuments,
   COLLECTIONS,
   PARKED,
-  progressOf,
   project,
   TIMELINE_GROUP,
   timelineEntry,
@@ -48,7 +49,10 @@ export interface ProjectorDeps {
 
 interface Consumer {
   readonly group: string;
-  readonly topics: readonly Topic[];
+  /** Each set by itself: a batch of one does not wait for those of another. */
+  readonly topics: readonly (readonly Topic[])[];
+  /** Of the log: see its port. */
+  readonly paceMs: number;
   readonly documentsOf: (event: AnyEvent, record: StoredRecord) => readonly Put[];
   /** What it makes of other services' records; those who have nothing to make of them pass over them. */
   readonly foreign?: (records: readonly StoredRecord[]) => Promise<ForeignBalances>;
@@ -62,8 +66,14 @@ interface Dead {
   readonly version?: number;
 }
 
-/** Documents of one commit, and so the most that a crash makes the store see twice per partition. */
+/** Records of one batch, of all partitions together. */
 const MAX_BATCH = 500;
+
+/** Batches cost nearly as much as what is in them. Whoever waits for a view looks for it as often as this. */
+const VIEWS_PACE_MS = 10;
+
+/** What happened is read long after it did, if ever. */
+const TIMELINE_PACE_MS = 50;
 
 /** How often a batch may fail for reasons unknown before its records are tried one by one and the failing ones given up. */
 const MAX_ATTEMPTS = 5;
@@ -72,8 +82,8 @@ const MAX_ERROR_LENGTH = 1_000;
 
 /**
  * The worker that turns the log into documents: the views for one group, the timeline for another, so that the long one
- * never delays the short one. Both write only documents that are newer than what is there, then how far they have come,
- * and let the log commit last: a crash in between repeats, and repeats change nothing.
+ * never delays the short one. Both take what is at hand of all partitions, write only documents that are newer than what is
+ * there, then how far they have come, and let the log commit last: a crash in between repeats, and repeats change nothing.
  *
  * A record that can never work is kept in `parked` and copied to the dead-letter topic; the partition goes on. While
  * store or log are away the batch is refused, and the log brings it again. The topics must exist.
@@ -90,10 +100,18 @@ export function createProjector({
   const documents = withGenerations(bare, timing);
   const foreign = createWalletCore({ eventLog, documents, mode: walletCore, now });
   const consumers: readonly Consumer[] = [
-    { group: VIEWS_GROUP, topics: VIEW_TOPICS, documentsOf: project, foreign },
+    {
+      group: VIEWS_GROUP,
+      // Foreign balances wait for accounts to be projected.
+      topics: [VIEW_TOPICS.filter((topic) => topic !== 'balances'), ['balances']],
+      paceMs: VIEWS_PACE_MS,
+      documentsOf: project,
+      foreign,
+    },
     {
       group: TIMELINE_GROUP,
-      topics: Object.keys(TOPICS) as Topic[],
+      topics: [Object.keys(TOPICS) as Topic[]],
+      paceMs: TIMELINE_PACE_MS,
       documentsOf: (event, record) => (isSnapshot(event.type) ? [] : [timelineEntry(event, record, eventLog.logId)]),
     },
   ];
@@ -102,29 +120,49 @@ export function createProjector({
   let running = false;
 
   const subscribe = async (consumer: Consumer): Promise<void> => {
-    const attempts = new Attempts();
-    const subscription = await eventLog.subscribe({
-      group: consumer.group,
-      topics: consumer.topics,
-      maxBatch: MAX_BATCH,
-      onBatch: (batch) => handle(consumer, batch, attempts),
-      onError: (error) =>
-        log.error({ err: error, consumer: consumer.group }, 'a batch was not projected; it comes again'),
+    const { group } = consumer;
+    const progress = new Progress(documents);
+    const parts: Subscription[] = [];
+    subscriptions.set(group, {
+      stop: async () => {
+        await Promise.all(parts.map((part) => part.stop()));
+        // What was lost to another projector was not committed, and need not be stored.
+        await progress.flush().catch(() => undefined);
+      },
+      lag: async () => (await Promise.all(parts.map((part) => part.lag()))).flat(),
     });
-    subscriptions.set(consumer.group, subscription);
+    for (const topics of consumer.topics) {
+      const attempts = new Attempts();
+      parts.push(
+        await eventLog.subscribe({
+          group,
+          topics,
+          maxBatch: MAX_BATCH,
+          paceMs: consumer.paceMs,
+          onBatches: (batches) => handle(consumer, batches, { attempts, progress }),
+          beforeCommit: () => progress.flush(),
+          onError: (error) => log.error({ err: error, consumer: group }, 'a batch was not projected; it comes again'),
+        }),
+      );
+    }
   };
 
-  const handle = async (consumer: Consumer, batch: Batch, attempts: Attempts): Promise<void> => {
-    const first = batch.records[0];
-    const last = batch.records.at(-1);
-    if (first === undefined || last === undefined) return;
-    const wanted = batch.records.filter((record) => consumer.foreign !== undefined || !isForeign(record));
-    const dead = await attempts.count(first, (attempt) => take(consumer, wanted, attempt));
+  const handle = async (
+    consumer: Consumer,
+    batches: readonly Batch[],
+    { attempts, progress }: { readonly attempts: Attempts; readonly progress: Progress },
+  ): Promise<void> => {
+    const { group } = consumer;
+    const records = batches.flatMap((batch) => batch.records);
+    const wanted = records.filter((record) => consumer.foreign !== undefined || !isForeign(record));
+    const dead = await attempts.count(batches, (attempt) => take(consumer, wanted, attempt));
     await bury(consumer, dead);
-    const { topic, partition } = batch;
-    const next = last.offset + 1;
-    await store([progressOf({ log: eventLog.logId, consumer: consumer.group, topic, partition, next })]);
-    metrics.eventsHandled.inc({ consumer: consumer.group, outcome: 'handled' }, wanted.length - dead.length);
+    for (const { topic, partition, records } of batches) {
+      const last = records.at(-1);
+      if (last === undefined) continue;
+      progress.note({ log: eventLog.logId, consumer: group, topic, partition, next: last.offset + 1 });
+    }
+    metrics.eventsHandled.inc({ consumer: group, outcome: 'handled' }, wanted.length - dead.length);
   };
 
   /** Puts the newest documents of the records; answers the records that can never be put. */
@@ -133,6 +171,7 @@ export function createProjector({
     records: readonly StoredRecord[],
     attempt: number,
   ): Promise<readonly Dead[]> => {
+    const spans: Span[] = [];
     try {
       const puts: Put[] = [];
       const events: AnyEvent[] = [];
@@ -146,17 +185,21 @@ export function createProjector({
           const event = fromRecord(record);
           puts.push(...consumer.documentsOf(event, record));
           events.push(event);
+          const span = consumerSpan(consumer.group, record.topic, event, records.length);
+          if (span !== undefined) spans.push(span);
         } catch (error) {
           if (!(error instanceof InvalidEvent)) throw error;
           dead.push({ record, error, attempts: 1 });
         }
       }
       await store(puts);
+      for (const span of spans) span.end();
       if (log.isLevelEnabled('debug')) {
         for (const event of events) log.debug(aboutEvent(consumer.group, event), 'event projected');
       }
       return dead;
     } catch (error) {
+      for (const span of spans) span.end(failureOf(error));
       if (error instanceof EngineUnavailable || (!isHopeless(error) && attempt < MAX_ATTEMPTS)) throw error;
       const [only] = records;
       if (records.length === 1 && only !== undefined) return [{ record: only, error, attempts: attempt }];
@@ -258,7 +301,7 @@ export function createProjector({
       running = true;
     },
     checks: async () => [
-      ...(await Promise.all([checkDocuments(documents), checkEventLog(eventLog)])),
+      ...(await Promise.all([checkDocuments(documents), checkEventLog(eventLog, log)])),
       { name: 'projector', ok: running },
     ],
     async stop() {
@@ -271,23 +314,34 @@ export function createProjector({
   };
 }
 
-/** How often in a row a partition's batch, known by its first record, has been tried. */
-class Attempts {
-  private readonly failed = new Map<string, { readonly offset: number; readonly attempts: number }>();
+interface Tried {
+  /** Of the first record. */
+  readonly offset: number;
+  readonly attempts: number;
+}
 
-  /** Counts failures of any kind but an engine's absence. */
-  async count<T>({ topic, partition, offset }: StoredRecord, work: (attempt: number) => Promise<T>): Promise<T> {
-    const place = `${topic} ${partition}`;
-    const before = this.failed.get(place);
-    const attempt = before?.offset === offset ? before.attempts + 1 : 1;
+/** How often in a row partitions' batches, known by their first records, have been tried. */
+class Attempts {
+  private readonly failed = new Map<string, Tried>();
+
+  /** Counts failures of any kind but an engine's absence. `work` hears of the partition that was tried least often. */
+  async count<T>(batches: readonly Batch[], work: (attempt: number) => Promise<T>): Promise<T> {
+    const tried = new Map(batches.map((batch) => this.next(batch)));
     try {
-      const result = await work(attempt);
-      this.failed.delete(place);
+      const result = await work(Math.min(...[...tried.values()].map(({ attempts }) => attempts)));
+      for (const place of tried.keys()) this.failed.delete(place);
       return result;
     } catch (error) {
-      if (!(error instanceof EngineUnavailable)) this.failed.set(place, { offset, attempts: attempt });
+      if (!(error instanceof EngineUnavailable)) for (const [place, one] of tried) this.failed.set(place, one);
       throw error;
     }
+  }
+
+  private next({ topic, partition, records }: Batch): [string, Tried] {
+    const place = `${topic} ${partition}`;
+    const offset = records[0]?.offset ?? 0;
+    const before = this.failed.get(place);
+    return [place, { offset, attempts: before?.offset === offset ? before.attempts + 1 : 1 }];
   }
 }
 

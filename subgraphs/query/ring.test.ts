@@ -145,6 +145,26 @@ test('what was repeated before it began is no news either', async () => {
   expect(Math.max(...ring.first)).toBe(4);
 });
 
+test('the timeline is asked for what may have been there before, not for what happened since', async () => {
+  const asked: unknown[] = [];
+  const ring = await ringOf(
+    1,
+    watched(bed.documents, ({ args }) => void asked.push(args[1])),
+  );
+  const [first, second] = versions(2) as [OrderState, OrderState];
+  const neighbour = (time: number) => {
+    const state = order({ id: neighbourOf(first.id) });
+    return { ...orderEvent(state), time };
+  };
+  await publish(first, second);
+  await met(ring);
+  const [now, before] = [neighbour(Date.now() + 60_000), neighbour(Date.now() - 60_000)];
+  await bed.publish(now, before);
+  await met(ring);
+  expect(asked).toEqual([[before.id]]);
+  expect(told(ring.recent(before.subject))).toEqual([1]);
+});
+
 test('while the store is away nothing is held up; what is forgotten counts as new', async () => {
   let away = false;
   const documents = watched(bed.documents, () => {

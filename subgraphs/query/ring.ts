@@ -12,6 +12,9 @@ export const RING_CAPACITY = 1_000;
 /** How long to wait between looks at how far it has come, when starting. */
 const POLL_MS = 5;
 
+/** How far the clocks of processes may be apart, in milliseconds. */
+const CLOCKS_MS = 5_000;
+
 /** One event as subscribers see it. */
 export interface Change<T> {
   /** The aggregate. */
@@ -22,12 +25,18 @@ export interface Change<T> {
   readonly keys: readonly string[];
   readonly partition: number;
   readonly offset: number;
+  /** When it was appended, milliseconds since the epoch. */
+  readonly appendedAt: number;
+  /** Trace context of the event; null: nobody's trace led to it. */
+  readonly traceparent: string | null;
   /** The ring's positions right behind it. */
   readonly next: readonly number[];
 }
 
 export interface RingSpec<T> {
   readonly topic: Topic;
+  /** Of the log, see its port; absent where subscribers shall hear of every change at once. */
+  readonly paceMs?: number;
   /** What is kept of an event, and under which keys listeners find it. */
   readonly read: (event: AnyEvent) => { readonly item: T; readonly keys: readonly string[] };
 }
@@ -98,9 +107,10 @@ export class Ring<T> {
   /** Resolves once the newest records of every partition are here. */
   async start(): Promise<void> {
     const { eventLog, log } = this.deps;
-    const { topic } = this.spec;
+    const { topic, paceMs } = this.spec;
     this.tail = await eventLog.tail({
       topics: [topic],
+      ...(paceMs !== undefined && { paceMs }),
       from: { last: this.capacity },
       onBatch: (batch) => this.take(batch),
       onError: (error) => log.warn({ err: error, topic }, 'following the log is interrupted'),
@@ -141,6 +151,12 @@ export class Ring<T> {
     return this.recent(key).at(-1)?.item;
   }
 
+  /** When the record there was appended, milliseconds since the epoch; undefined when it is not at hand. */
+  appendedAt(partition: number, offset: number): number | undefined {
+    if (offset < (this.firstOffsets[partition] ?? 0)) return undefined;
+    return this.kept[partition]?.find((change) => change.offset >= offset)?.appendedAt;
+  }
+
   /** A cursor for whoever has been told everything up to these positions but the snapshots due. */
   cursor(next: readonly number[], due: Cursor['due'] = null): string {
     return formatCursor({ log: this.logId, topic: this.topic, next, due });
@@ -161,16 +177,18 @@ export class Ring<T> {
     const met = records
       // The log itself repeats some after an interruption.
       .filter(({ offset }) => offset >= next)
-      .map((record) => ({ offset: record.offset, event: readEvent(record) }));
+      .map((record) => ({ offset: record.offset, appendedAt: record.timestamp, event: readEvent(record) }));
     const repeats = await this.repeats(partition, met);
     const forgotten: Change<T>[] = [];
-    for (const { offset, event } of met) {
+    for (const { offset, appendedAt, event } of met) {
       this.nextOffsets[partition] = offset + 1;
       if (event === null || repeats.has(offset)) continue;
       const { subject: id, sequence: version } = event;
       if (version <= (this.versions.get(id) ?? 0)) continue;
       this.versions.set(id, version);
-      const change = { ...this.spec.read(event), id, version, partition, offset, next: [...this.nextOffsets] };
+      const next = [...this.nextOffsets];
+      const { traceparent } = event;
+      const change = { ...this.spec.read(event), id, version, partition, offset, appendedAt, traceparent, next };
       const oldest = this.keep(change);
       if (oldest !== undefined) forgotten.push(oldest);
     }
@@ -187,8 +205,10 @@ export class Ring<T> {
   ): Promise<ReadonlySet<number>> {
     const repeated = new Set<number>();
     if (this.firstOffsets[partition] === 0) return repeated;
+    // What happened later than its oldest record was appended it has all met: nearly everything, and that saves asking.
+    const since = (this.kept[partition]?.[0]?.appendedAt ?? Infinity) + CLOCKS_MS;
     const doubtful = met.flatMap(({ offset, event }) =>
-      event === null || this.versions.has(event.subject) ? [] : [{ offset, id: event.id }],
+      event === null || this.versions.has(event.subject) || event.time > since ? [] : [{ offset, id: event.id }],
     );
     if (doubtful.length === 0) return repeated;
     try {

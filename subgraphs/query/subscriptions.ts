@@ -1,6 +1,8 @@
 import { notFound, validationError } from '../../shared/errors/errors.js';
 import type { Condition, Versioned } from '../../shared/document-store/port.js';
+import type { Topic } from '../../shared/events/catalogue.js';
 import type { AccountState, OrderState, ProductState, TransactionState } from '../../shared/events/states.js';
+import { noteCause } from '../../shared/graphql/cause.js';
 import type { RequestContext } from '../../shared/graphql/context.js';
 import { requireAccess, requireAdmin, requireUser } from '../../shared/identity/identity.js';
 import { parseId } from '../../shared/ids/ids.js';
@@ -18,6 +20,9 @@ import { ForeignFollower, ownCursor } from './wallet-core-follow.js';
 
 /** Open orders that a subscription by user begins with: the newest. */
 const MAX_SNAPSHOTS = 100;
+
+/** Every order changes a product. Who watches one is shown the latest state, not each of them. */
+const STOCK_PACE_MS = 50;
 
 interface AccountChange {
   readonly account: AccountDoc;
@@ -49,6 +54,8 @@ export interface Subscriptions {
   /** Resolves once the newest changes are at hand. */
   readonly start: () => Promise<void>;
   readonly stop: () => Promise<void>;
+  /** When a record was appended, milliseconds since the epoch, if it is at hand. */
+  readonly appendedAt: (topic: Topic, partition: number, offset: number) => number | undefined;
   /** Open listeners, for tests. */
   readonly listening: () => number;
 }
@@ -70,6 +77,7 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
   const products = new Ring<ProductState>(
     {
       topic: 'products',
+      paceMs: STOCK_PACE_MS,
       read({ data }) {
         const { product } = data as { product: ProductState };
         return { item: product, keys: [product.id] };
@@ -181,6 +189,8 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
     async stop() {
       await Promise.all([...rings, foreign].map((one) => one.stop()));
     },
+    appendedAt: (topic, partition, offset) =>
+      rings.find((ring) => ring.topic === topic)?.appendedAt(partition, offset),
     listening: () => [...rings, foreign].reduce((sum, one) => sum + one.listening, 0),
     resolvers: {
       Subscription: {
@@ -210,6 +220,7 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
             readsOf.renew(context);
             const message = opened(guardedMessage);
             if (message.item !== null) requireAccess(context.identity, message.item.userId);
+            note(context, 'orderStatusChanged', message);
             return toOrderMessage(message);
           },
         },
@@ -220,9 +231,11 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
             await productOf(context, id);
             return guarded(latest(products, id));
           },
-          resolve(message: Guarded<ProductState>, _: object, context: RequestContext) {
+          resolve(message: Guarded<Change<ProductState>>, _: object, context: RequestContext) {
             readsOf.renew(context);
-            const product = opened(message);
+            const change = opened(message);
+            noteCause(context, 'stockChanged', change);
+            const product = change.item;
             return product.deleted ? null : product;
           },
         },
@@ -241,6 +254,7 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
             readsOf.renew(context);
             const message = opened(guardedMessage);
             if (message.item !== null) requireAccess(context.identity, message.item.account.userId);
+            note(context, 'balanceChanged', message);
             return toAccountMessage(message);
           },
         },
@@ -286,7 +300,7 @@ function newestOpen(orders: readonly Snapshot<OrderState>[]): readonly Snapshot<
 }
 
 /** The states a slow subscriber missed do not matter here: only the newest of what waits is sent. */
-function latest(ring: Ring<ProductState>, id: string): AsyncIterableIterator<ProductState> {
+function latest(ring: Ring<ProductState>, id: string): AsyncIterableIterator<Change<ProductState>> {
   const mailbox = new Mailbox<Change<ProductState>>(1);
   const leave = ring.listen(id, (change) => {
     mailbox.reset();
@@ -295,9 +309,14 @@ function latest(ring: Ring<ProductState>, id: string): AsyncIterableIterator<Pro
   return followed(mailbox, leave, async function* () {
     while (!mailbox.closed) {
       await mailbox.arrival();
-      for (const { item } of mailbox.drain()) yield item;
+      yield* mailbox.drain();
     }
   });
+}
+
+/** Snapshots and gaps are set off by whoever subscribes. */
+function note(context: RequestContext, field: string, message: Message<unknown>): void {
+  if ('cause' in message) noteCause(context, field, message.cause);
 }
 
 function toOrderMessage({ kind, cursor, item: order }: Message<OrderState>) {

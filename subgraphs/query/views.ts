@@ -117,11 +117,7 @@ export const COLLECTIONS: readonly CollectionSpec[] = [
   { name: FOREIGN_ACCOUNTS, indexes: [] },
   {
     name: TIMELINE,
-    indexes: [
-      { fields: ['subject', 'at'] },
-      { fields: ['log', 'topic', 'partition', 'offset'] },
-      { fields: ['userId', 'topic', 'partition', 'offset'] },
-    ],
+    indexes: [{ fields: ['subject', 'at'] }, { fields: ['userId', 'topic', 'partition', 'offset'] }],
   },
   { name: PROGRESS, indexes: [] },
   { name: PARKED, indexes: [{ fields: ['consumer', 'state', 'at'] }] },

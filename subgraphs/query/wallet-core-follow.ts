@@ -18,6 +18,9 @@ const TOPIC = 'balances';
 const FIRST_PAUSE_MS = 10;
 const LONGEST_PAUSE_MS = 500;
 
+/** Of the log: our own movements are on the topic too. */
+const PACE_MS = 50;
+
 export interface ForeignFollowerDeps {
   readonly eventLog: EventLog;
   /** With foreign accounts. */
@@ -46,6 +49,8 @@ export class ForeignFollower {
     this.tail = await eventLog.tail({
       topics: [TOPIC],
       from: 'end',
+      // The view takes its time as well.
+      paceMs: PACE_MS,
       onBatch: ({ records }) => {
         for (const record of records) if (isForeign(record)) this.wake(record.value, record.offset + 1);
       },
