@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import {
   IDENTITY_TTL_MS,
@@ -6,6 +7,7 @@ import {
   requireAdmin,
   requireUser,
   signIdentity,
+  subgraphKey,
   verifyIdentity,
   type Identity,
 } from './identity.js';
@@ -23,6 +25,17 @@ test('a token says who is asking, to its audience and in its time only', () => {
   expect(() => verifyIdentity(token, 'user', secret, now)).toThrow(refused);
   expect(() => verifyIdentity(token, 'order', `${secret}!`, now)).toThrow(refused);
   expect(() => verifyIdentity(token, 'order', secret, now + 2 * IDENTITY_TTL_MS)).toThrow(refused);
+});
+
+test('the key of a subgraph checks its own tokens and makes none for another', () => {
+  const key = subgraphKey('reviews', secret);
+  const [body = '', signature] = signIdentity(ana, 'reviews', secret, now).split('.');
+  expect(createHmac('sha256', key).update(body).digest('base64url')).toBe(signature);
+  const other = Buffer.from(JSON.stringify({ sub: 'root', role: 'ADMIN', aud: 'order', exp: now + 1e9 }));
+  const forged = `${other.toString('base64url')}.${createHmac('sha256', key).update(other.toString('base64url')).digest('base64url')}`;
+  expect(() => verifyIdentity(forged, 'order', secret, now)).toThrow(
+    expect.objectContaining({ code: 'UNAUTHENTICATED' }),
+  );
 });
 
 test.each([undefined, '', 'x', 'a.b', 'a.b.c', null, {}])('token %p is refused', (token) => {

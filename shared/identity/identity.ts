@@ -3,8 +3,12 @@ import { AppError } from '../errors/errors.js';
 import type { Role } from '../events/states.js';
 
 /** Who is asking. The gateway decides it, signs it, and every subgraph checks what that person may do with its data. */
-export type Identity =
-  { readonly role: 'ANONYMOUS'; readonly userId: null } | { readonly role: Role; readonly userId: string };
+export type Identity = (
+  { readonly role: 'ANONYMOUS'; readonly userId: null } | { readonly role: Role; readonly userId: string }
+) & {
+  /** Network address that the request came from, as the gateway saw it. Says where, not who: never compare by it. */
+  readonly address?: string;
+};
 
 export const ANONYMOUS: Identity = { role: 'ANONYMOUS', userId: null };
 
@@ -26,17 +30,35 @@ const CLOCK_SKEW_MS = 5_000;
 interface Claims {
   readonly sub: string | null;
   readonly role: Identity['role'];
+  readonly addr?: string;
   readonly aud: string;
   readonly exp: number;
 }
 
-const mac = (body: string, secret: string): Buffer => createHmac('sha256', secret).update(body).digest();
+const mac = (body: string, key: string): Buffer => createHmac('sha256', key).update(body).digest();
 
-/** A token for one subgraph: `base64url(claims).base64url(HMAC-SHA256)`. */
+/** The key last made for a subgraph: it is needed for every call. */
+const keys = new Map<string, { readonly secret: string; readonly key: string }>();
+
+/**
+ * The key of one subgraph: `hex(HMAC-SHA256(secret, name))`. Whoever has it can check tokens made for that subgraph and
+ * make none for any other; so a subgraph that is not ours is given its key, never the secret.
+ */
+export function subgraphKey(audience: string, secret: string): string {
+  const known = keys.get(audience);
+  if (known?.secret === secret) return known.key;
+  const key = createHmac('sha256', secret).update(audience).digest('hex');
+  keys.set(audience, { secret, key });
+  return key;
+}
+
+/** A token for one subgraph: `base64url(claims).base64url(HMAC-SHA256(claims))`, with the subgraph's key. */
 export function signIdentity(identity: Identity, audience: string, secret: string, now: number): string {
-  const claims: Claims = { sub: identity.userId, role: identity.role, aud: audience, exp: now + IDENTITY_TTL_MS };
+  const { userId, role, address } = identity;
+  const addr = address === undefined ? {} : { addr: address };
+  const claims: Claims = { sub: userId, role, ...addr, aud: audience, exp: now + IDENTITY_TTL_MS };
   const body = Buffer.from(JSON.stringify(claims)).toString('base64url');
-  return `${body}.${mac(body, secret).toString('base64url')}`;
+  return `${body}.${mac(body, subgraphKey(audience, secret)).toString('base64url')}`;
 }
 
 /**
@@ -46,14 +68,15 @@ export function signIdentity(identity: Identity, audience: string, secret: strin
 export function verifyIdentity(token: unknown, audience: string, secret: string, now: number): Identity {
   const [body, signature, ...rest] = typeof token === 'string' ? token.split('.') : [];
   if (body === undefined || signature === undefined || rest.length > 0) throw refused('is missing');
-  const expected = mac(body, secret);
+  const expected = mac(body, subgraphKey(audience, secret));
   const given = Buffer.from(signature, 'base64url');
   if (given.length !== expected.length || !timingSafeEqual(given, expected))
     throw refused('is not signed by the gateway');
   const claims = JSON.parse(Buffer.from(body, 'base64url').toString()) as Claims;
   if (claims.aud !== audience) throw refused('is for another subgraph');
   if (claims.exp + CLOCK_SKEW_MS < now) throw refused('has expired');
-  return { role: claims.role, userId: claims.sub } as Identity;
+  const { role, sub: userId, addr: address } = claims;
+  return { role, userId, ...(address === undefined ? {} : { address }) } as Identity;
 }
 
 const refused = (why: string): AppError =>

@@ -96,6 +96,7 @@ export function userCommands({
           if (before === null || before.deleted) throw notFound('user', id);
           expectVersion(before, input.expectedVersion);
           const events = decide(before, { type: 'delete', obligations: await store.obligations(tx, id), at: now() });
+          await tx.execute('DELETE FROM credentials WHERE user_id = ?', [id]);
           return store.save(tx, before, events, context.traceparent);
         },
       });

@@ -5,11 +5,15 @@ import type { UserStore } from './store.js';
 const ORDERS = 'user.orders';
 const ACCOUNTS = 'user.accounts';
 
+/** Only who wants to delete a user asks for these. */
+const PACE_MS = 200;
+
 /** Orders that are not finished keep their user from being deleted. */
 export const openOrders = (store: UserStore): Reaction =>
   reaction({
     consumer: ORDERS,
     topics: ['orders'],
+    paceMs: PACE_MS,
     types: ['order.created', 'order.completed', 'order.canceled'],
     handle: (tx, events) =>
       store.saveObligations(
@@ -30,6 +34,7 @@ export const accountsWithMoney = (store: UserStore): Reaction =>
   reaction({
     consumer: ACCOUNTS,
     topics: ['accounts'],
+    paceMs: PACE_MS,
     types: ['account.created', 'account.balance_changed'],
     handle: (tx, events) =>
       store.saveObligations(

@@ -5,6 +5,7 @@ import { perRequest } from '../../shared/graphql/per-request.js';
 import { mayAccess } from '../../shared/identity/identity.js';
 import { parseId } from '../../shared/ids/ids.js';
 import type { UserCommands } from './commands.js';
+import type { LoginCommands } from './logins.js';
 import type { Resolvers } from './generated/schema-types.js';
 import type { UserStore } from './store.js';
 import type { UserState } from './user.js';
@@ -16,7 +17,7 @@ export function userResolvers({
 }: {
   readonly database: Database;
   readonly store: UserStore;
-  readonly commands: UserCommands;
+  readonly commands: UserCommands & LoginCommands;
 }): Resolvers {
   const users = perRequest(
     (_: RequestContext) =>
@@ -41,6 +42,9 @@ export function userResolvers({
       },
     },
     Mutation: {
+      register: (_, { input }, context) => commands.register(context, input),
+      login: (_, { input }, context) => commands.login(context, input),
+      changePassword: async (_, { input }, context) => ({ user: await commands.changePassword(context, input) }),
       createUser: async (_, { input }, context) => ({ user: await commands.create(context, input) }),
       updateUser: async (_, { input }, context) => ({ user: await commands.update(context, input) }),
       deleteUser: async (_, { input }, context) => ({ id: (await commands.remove(context, input)).id }),

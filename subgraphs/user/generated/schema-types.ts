@@ -53,12 +53,36 @@ export type Query = {
 
 /** What can be changed. Each call is one transaction: it happens as a whole or not at all. */
 export type Mutation = {
+  /** Creates the caller's own user, with a password, and logs in. Anybody may. */
+  readonly register: AuthPayload;
+  /** An access token for whoever knows the password. Anybody may try, ever more slowly. */
+  readonly login: AuthPayload;
+  /** Changes the caller's own password. Access tokens that were given out go on until they expire. */
+  readonly changePassword: UserPayload;
   /** Creates a user. Administrators only. */
   readonly createUser: UserPayload;
   /** Changes name, e-mail or role; what is left out stays. */
   readonly updateUser: UserPayload;
   /** Deletes a user who has no open orders and no money. Personal data is cleared. */
   readonly deleteUser: DeletePayload;
+};
+
+
+/** What can be changed. Each call is one transaction: it happens as a whole or not at all. */
+export type MutationRegisterArgs = {
+  input: RegisterInput;
+};
+
+
+/** What can be changed. Each call is one transaction: it happens as a whole or not at all. */
+export type MutationLoginArgs = {
+  input: LoginInput;
+};
+
+
+/** What can be changed. Each call is one transaction: it happens as a whole or not at all. */
+export type MutationChangePasswordArgs = {
+  input: ChangePasswordInput;
 };
 
 
@@ -77,6 +101,32 @@ export type MutationUpdateUserArgs = {
 /** What can be changed. Each call is one transaction: it happens as a whole or not at all. */
 export type MutationDeleteUserArgs = {
   input: DeleteUserInput;
+};
+
+/** Somebody new. */
+export type RegisterInput = {
+  /** Full name, 1 to 200 characters. */
+  readonly name: Scalars['String']['input'];
+  /** E-mail address, unique. */
+  readonly email: Scalars['String']['input'];
+  /** Any 8 to 128 characters. */
+  readonly password: Scalars['String']['input'];
+};
+
+/** Somebody who comes back. */
+export type LoginInput = {
+  /** E-mail address, whatever the case of its letters. */
+  readonly email: Scalars['String']['input'];
+  /** The password. */
+  readonly password: Scalars['String']['input'];
+};
+
+/** A new password. */
+export type ChangePasswordInput = {
+  /** The one that is good until now. */
+  readonly currentPassword: Scalars['String']['input'];
+  /** Any 8 to 128 characters. */
+  readonly newPassword: Scalars['String']['input'];
 };
 
 /** A new user. */
@@ -115,6 +165,16 @@ export type DeleteUserInput = {
   readonly expectedVersion?: InputMaybe<Scalars['Int']['input']>;
   /** Repeats of the call with the same key answer the first success and do nothing. */
   readonly idempotencyKey?: InputMaybe<Scalars['String']['input']>;
+};
+
+/** Somebody who is logged in. */
+export type AuthPayload = {
+  /** Goes with every request, as the header Authorization: Bearer and this token. */
+  readonly accessToken: Scalars['String']['output'];
+  /** When the token stops being good. */
+  readonly expiresAt: Scalars['DateTime']['output'];
+  /** Who it speaks for. */
+  readonly user: User;
 };
 
 /** The user after the mutation. */
@@ -229,9 +289,13 @@ export type ResolversTypes = {
   Boolean: ResolverTypeWrapper<Scalars['Boolean']['output']>;
   Query: ResolverTypeWrapper<Record<PropertyKey, never>>;
   Mutation: ResolverTypeWrapper<Record<PropertyKey, never>>;
+  RegisterInput: RegisterInput;
+  LoginInput: LoginInput;
+  ChangePasswordInput: ChangePasswordInput;
   CreateUserInput: CreateUserInput;
   UpdateUserInput: UpdateUserInput;
   DeleteUserInput: DeleteUserInput;
+  AuthPayload: ResolverTypeWrapper<Omit<AuthPayload, 'user'> & { user: ResolversTypes['User'] }>;
   UserPayload: ResolverTypeWrapper<Omit<UserPayload, 'user'> & { user: ResolversTypes['User'] }>;
   DeletePayload: ResolverTypeWrapper<DeletePayload>;
 };
@@ -246,9 +310,13 @@ export type ResolversParentTypes = {
   Boolean: Scalars['Boolean']['output'];
   Query: Record<PropertyKey, never>;
   Mutation: Record<PropertyKey, never>;
+  RegisterInput: RegisterInput;
+  LoginInput: LoginInput;
+  ChangePasswordInput: ChangePasswordInput;
   CreateUserInput: CreateUserInput;
   UpdateUserInput: UpdateUserInput;
   DeleteUserInput: DeleteUserInput;
+  AuthPayload: Omit<AuthPayload, 'user'> & { user: ResolversParentTypes['User'] };
   UserPayload: Omit<UserPayload, 'user'> & { user: ResolversParentTypes['User'] };
   DeletePayload: DeletePayload;
 };
@@ -274,9 +342,18 @@ export type QueryResolvers<ContextType = RequestContext, ParentType extends Reso
 };
 
 export type MutationResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['Mutation'] = ResolversParentTypes['Mutation']> = {
+  register?: Resolver<ResolversTypes['AuthPayload'], ParentType, ContextType, RequireFields<MutationRegisterArgs, 'input'>>;
+  login?: Resolver<ResolversTypes['AuthPayload'], ParentType, ContextType, RequireFields<MutationLoginArgs, 'input'>>;
+  changePassword?: Resolver<ResolversTypes['UserPayload'], ParentType, ContextType, RequireFields<MutationChangePasswordArgs, 'input'>>;
   createUser?: Resolver<ResolversTypes['UserPayload'], ParentType, ContextType, RequireFields<MutationCreateUserArgs, 'input'>>;
   updateUser?: Resolver<ResolversTypes['UserPayload'], ParentType, ContextType, RequireFields<MutationUpdateUserArgs, 'input'>>;
   deleteUser?: Resolver<ResolversTypes['DeletePayload'], ParentType, ContextType, RequireFields<MutationDeleteUserArgs, 'input'>>;
+};
+
+export type AuthPayloadResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['AuthPayload'] = ResolversParentTypes['AuthPayload']> = {
+  accessToken?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  expiresAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+  user?: Resolver<ResolversTypes['User'], ParentType, ContextType>;
 };
 
 export type UserPayloadResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['UserPayload'] = ResolversParentTypes['UserPayload']> = {
@@ -292,6 +369,7 @@ export type Resolvers<ContextType = RequestContext> = {
   User?: UserResolvers<ContextType>;
   Query?: QueryResolvers<ContextType>;
   Mutation?: MutationResolvers<ContextType>;
+  AuthPayload?: AuthPayloadResolvers<ContextType>;
   UserPayload?: UserPayloadResolvers<ContextType>;
   DeletePayload?: DeletePayloadResolvers<ContextType>;
 };
