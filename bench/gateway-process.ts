@@ -26,7 +26,7 @@ if (process.argv[2] === 'ours') {
     now: Date.now,
     supergraphSdl,
     subgraphs: Object.fromEntries(SUBGRAPHS.map((name) => [name, { url: urlOf(name) }])),
-    authenticate: () => Promise.resolve(admin),
+    authenticate: () => Promise.resolve({ identity: admin }),
   });
   await gateway.start();
 } else {

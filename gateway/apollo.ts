@@ -1,15 +1,7 @@
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
-import {
-  execute,
-  GraphQLError,
-  Kind,
-  OperationTypeNode,
-  type FormattedExecutionResult,
-  type OperationDefinitionNode,
-} from 'graphql';
+import { execute, Kind, OperationTypeNode, type FormattedExecutionResult, type OperationDefinitionNode } from 'graphql';
 import { errorFormatting, requestPlugin } from '../shared/graphql/apollo.js';
-import { toClientError, type ErrorContext } from '../shared/graphql/errors.js';
 import type { Logger } from '../shared/observability/logger.js';
 import type { Metrics } from '../shared/observability/metrics.js';
 import type { GatewayContext } from './context.js';
@@ -34,8 +26,7 @@ export function makeApollo(federation: Federation, log: Logger, metrics: Metrics
     formatError: errors.formatError,
     plugins: [
       ApolloServerPluginLandingPageLocalDefault({ embed: { runTelemetry: false }, footer: false }),
-      introspection(federation),
-      wholeAnswers,
+      introspection,
       requestPlugin('gateway', metrics, errors.remember),
     ],
   });
@@ -45,13 +36,13 @@ export function makeApollo(federation: Federation, log: Logger, metrics: Metrics
  * Questions about the schema alone are answered by graphql-js: the gateway's own idea of introspection lacks what is
  * newer than itself (`isOneOf`), which tools ask for, and fails on it.
  */
-const introspection = (federation: Federation): ApolloServerPlugin<GatewayContext> => ({
+const introspection: ApolloServerPlugin<GatewayContext> = {
   requestDidStart: () =>
     Promise.resolve({
-      responseForOperation: async ({ document, operation, request, response: { http } }) => {
+      responseForOperation: async ({ schema, document, operation, request, response: { http } }) => {
         if (!isIntrospection(operation)) return null;
         const result = await execute({
-          schema: federation.schema(),
+          schema,
           document,
           operationName: request.operationName ?? null,
           variableValues: request.variables ?? null,
@@ -59,30 +50,8 @@ const introspection = (federation: Federation): ApolloServerPlugin<GatewayContex
         return { http, body: { kind: 'single', singleResult: result as FormattedExecutionResult } };
       },
     }),
-});
+};
 
 const isIntrospection = ({ operation, selectionSet }: OperationDefinitionNode): boolean =>
   operation === OperationTypeNode.QUERY &&
   selectionSet.selections.every((selection) => selection.kind === Kind.FIELD && selection.name.value.startsWith('__'));
-
-/**
- * When a subgraph leaves out what must not be null, the gateway answers null and says so in `extensions.valueCompletion`
- * only, where no client looks. Here it becomes an error.
- */
-const wholeAnswers: ApolloServerPlugin<GatewayContext> = {
-  requestDidStart: () =>
-    Promise.resolve({
-      willSendResponse: ({ response: { body }, contextValue }) => {
-        if (body.kind === 'single') body.singleResult = withoutGaps(body.singleResult, contextValue);
-        return Promise.resolve();
-      },
-    }),
-};
-
-/** The result with an error for what a subgraph left out although it must not be null. */
-export function withoutGaps(result: FormattedExecutionResult, context: ErrorContext): FormattedExecutionResult {
-  const { extensions, ...rest } = result;
-  if (extensions?.['valueCompletion'] === undefined) return result;
-  const missing = new GraphQLError('A subgraph left out what must not be null.', { extensions });
-  return { ...rest, errors: [...(result.errors ?? []), toClientError(missing, context)] };
-}

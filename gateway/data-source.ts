@@ -1,71 +1,113 @@
-import type { GraphQLDataSource } from '@apollo/gateway';
+import { setTimeout as delay } from 'node:timers/promises';
+import { OperationTypeNode } from 'graphql';
 import { Pool, type Dispatcher } from 'undici';
 import { AppError } from '../shared/errors/errors.js';
-import { REQUEST_ID_HEADER, TRACEPARENT_HEADER } from '../shared/graphql/request.js';
+import { DEADLINE_HEADER, DEBUG_HEADER, REQUEST_ID_HEADER, TRACEPARENT_HEADER } from '../shared/graphql/request.js';
 import { IDENTITY_HEADER } from '../shared/identity/identity.js';
-import type { GatewayContext } from './context.js';
+import type { Metrics } from '../shared/observability/metrics.js';
+import { tracer, type Span } from '../shared/observability/tracing.js';
+import { Breaker, BREAKER_DEFAULTS, BREAKER_STATES, type BreakerSettings } from './breaker.js';
+import type { ClientKey, GatewayContext } from './context.js';
+import { noteStaleness, type Debug } from './debug.js';
+import type { GraphQLDataSource, SubgraphAnswer, SubgraphRequest } from './executor.js';
 import type { IdentityTokens } from './identity-tokens.js';
-
-type ProcessOptions = Parameters<GraphQLDataSource['process']>[0];
-type SubgraphResponse = Awaited<ReturnType<GraphQLDataSource['process']>>;
-
-/** Longest wait for a subgraph's answer; its own waits (projections, 2 s) are far below. */
-const ANSWER_TIMEOUT_MS = 30_000;
 
 /** Sockets to one subgraph; more requests than that wait for a free one. */
 const CONNECTIONS = 128;
 
+/** Larger answers are not read to their end. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024; // 64 MiB
+
 /** A subgraph that answers its health check later than this is not ready. */
 const PING_TIMEOUT_MS = 1_000;
 
+/** Waits before a query is sent again, the second one to a process that may be starting; each is up to twice as long. */
+const RETRY_AFTER_MS = [0, 30] as const;
+
+export interface DataSourceOptions {
+  readonly name: string;
+  /** `http://127.0.0.1:4003/graphql` */
+  readonly url: string;
+  readonly tokens: IdentityTokens;
+  readonly metrics: Pick<Metrics, 'subgraphSeconds' | 'subgraphRequests' | 'subgraphRetries' | 'subgraphBreaker'>;
+  /** Counts the call; what it rejects with goes to the client. */
+  readonly admit?: (client: ClientKey, subgraph: string) => Promise<void>;
+  readonly breaker?: Partial<BreakerSettings>;
+  readonly maxAnswerBytes?: number;
+}
+
+/** How a call ended, as metrics have it. */
+type Outcome = 'ok' | 'unreachable' | 'timeout' | 'broken' | 'aborted' | 'spared';
+
+/** A call that brought no answer. */
+class Failure extends Error {
+  constructor(
+    readonly outcome: Exclude<Outcome, 'ok'>,
+    /** Whether the subgraph may have seen the request. */
+    readonly sent: boolean,
+    cause: unknown,
+  ) {
+    super(`subgraph call: ${outcome}`, { cause });
+  }
+}
+
 /**
  * Calls one subgraph over kept-alive connections, as the identity in the operation's context.
- * Throws AppError UNAVAILABLE when the subgraph cannot be reached or answers something else than GraphQL.
+ * - A call ends at the deadline in its context. A query ends too when its client is gone; a mutation never does.
+ * - A query whose connection failed is sent again, twice at most; a mutation never is.
+ * - After failures in a row calls are refused at once: see breaker.ts. Errors in GraphQL's sense are answers.
+ *
+ * HTTP/1.1 without pipelining: a slow answer would hold up those behind it on its connection.
  */
 export class SubgraphDataSource implements GraphQLDataSource {
-  private readonly name: string;
-  private readonly tokens: IdentityTokens;
+  private readonly options: DataSourceOptions;
+  private readonly breaker: Breaker;
   private readonly pool: Pool;
   private readonly path: string;
+  private readonly host: string;
 
-  constructor(name: string, url: string, tokens: IdentityTokens) {
-    const { origin, pathname, search } = new URL(url);
-    this.name = name;
-    this.tokens = tokens;
+  constructor(options: DataSourceOptions) {
+    const { origin, hostname, pathname, search } = new URL(options.url);
+    const { name, metrics, breaker, maxAnswerBytes = MAX_ANSWER_BYTES } = options;
+    this.options = options;
     this.path = pathname + search;
+    this.host = hostname;
+    this.breaker = new Breaker(
+      { ...BREAKER_DEFAULTS, ...breaker },
+      () => performance.now(),
+      (state) => metrics.subgraphBreaker.set({ subgraph: name }, BREAKER_STATES[state]),
+    );
+    // Deadlines are kept per call, so the pool has no timeouts of its own.
     this.pool = new Pool(origin, {
       connections: CONNECTIONS,
-      headersTimeout: ANSWER_TIMEOUT_MS,
-      bodyTimeout: ANSWER_TIMEOUT_MS,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      maxResponseSize: maxAnswerBytes,
     });
   }
 
-  async process({ request, context }: ProcessOptions): Promise<SubgraphResponse> {
-    const { identity, requestId, traceparent } = context as GatewayContext;
-    const options = {
-      path: this.path,
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        accept: 'application/json',
-        [IDENTITY_HEADER]: this.tokens.tokenFor(identity, this.name),
-        [REQUEST_ID_HEADER]: requestId,
-        ...(traceparent !== null && { [TRACEPARENT_HEADER]: traceparent }),
-      },
-      body: JSON.stringify({
-        query: request.query,
-        operationName: request.operationName,
-        variables: request.variables,
-      }),
-    } satisfies Dispatcher.RequestOptions;
-    const mutation = request.query?.startsWith('mutation') === true;
-    const { status, text } = await this.send(options, mutation);
-    const answer = parseAnswer(text);
-    if (answer === undefined) {
-      const cause = new Error(`${this.name} answered ${status}: ${text.slice(0, 500)}`);
-      throw this.unavailable(mutation, cause);
+  /** @throws AppError UNAVAILABLE when there is no answer, or one that is not GraphQL. */
+  async process(call: {
+    readonly request: SubgraphRequest;
+    readonly context: GatewayContext;
+  }): Promise<SubgraphAnswer> {
+    const { name, metrics, admit } = this.options;
+    const { request, context } = call;
+    await admit?.(context.client, name);
+    const begun = performance.now();
+    const span = this.span(request, context);
+    let outcome: Outcome = 'ok';
+    try {
+      return await this.answer(request, context, span?.traceparent ?? context.traceparent);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      ({ outcome } = error);
+      throw this.unavailable(request, error);
+    } finally {
+      span?.end(outcome === 'ok' ? undefined : outcome);
+      metrics.subgraphRequests.inc({ subgraph: name, outcome });
+      metrics.subgraphSeconds.observe({ subgraph: name }, (performance.now() - begun) / 1_000);
     }
-    return answer;
   }
 
   /** @throws Error naming what is wrong when the subgraph does not say that it is alive. */
@@ -73,11 +115,11 @@ export class SubgraphDataSource implements GraphQLDataSource {
     const { statusCode, body } = await this.pool.request({
       path: '/livez',
       method: 'GET',
-      headersTimeout: PING_TIMEOUT_MS,
       signal: AbortSignal.timeout(PING_TIMEOUT_MS),
     });
     await body.dump();
     if (statusCode !== 200) throw new Error(`/livez answered ${statusCode}`);
+    this.breaker.succeed();
   }
 
   /** Lets calls in hand finish, for five seconds at most. */
@@ -87,24 +129,81 @@ export class SubgraphDataSource implements GraphQLDataSource {
     clearTimeout(timer);
   }
 
-  private async send(options: Dispatcher.RequestOptions, mutation: boolean, again = !mutation): Promise<Answered> {
+  private span({ kind, operationName }: SubgraphRequest, { traceparent }: GatewayContext): Span | undefined {
+    const { name } = this.options;
+    return tracer?.start(`call ${name}`, 'client', traceparent, {
+      'http.request.method': 'POST',
+      'url.path': this.path,
+      'server.address': this.host,
+      'tributary.subgraph': name,
+      'graphql.operation.type': kind,
+      ...(operationName !== undefined && { 'graphql.operation.name': operationName }),
+    });
+  }
+
+  private async answer(
+    request: SubgraphRequest,
+    context: GatewayContext,
+    traceparent: string | null,
+  ): Promise<SubgraphAnswer> {
+    if (!this.breaker.allows()) throw new Failure('spared', false, 'the breaker is open');
     try {
-      const { statusCode, body } = await this.pool.request(options);
-      return { status: statusCode, text: await body.text() };
+      const { status, text } = await this.send(request, context, traceparent);
+      const answer = parseAnswer(text, context.debug, this.options.name);
+      if (answer === undefined) throw new Failure('broken', true, `${status}: ${text.slice(0, 500)}`);
+      if (status >= 500) this.breaker.fail();
+      else this.breaker.succeed();
+      return answer;
     } catch (error) {
-      // A connection that the subgraph closed while it was idle fails on its next use. Reading twice harms nobody.
-      if (again && isBrokenConnection(error)) return this.send(options, mutation, false);
-      throw this.unavailable(mutation, error);
+      if (!(error instanceof Failure) || error.outcome !== 'aborted') this.breaker.fail();
+      throw error;
     }
   }
 
-  private unavailable(mutation: boolean, cause: unknown): AppError {
-    const reached = !isRefused(cause);
+  private async send(request: SubgraphRequest, context: GatewayContext, traceparent: string | null): Promise<Answered> {
+    const waits = request.kind === OperationTypeNode.QUERY ? RETRY_AFTER_MS : [];
+    for (const wait of waits) {
+      try {
+        return await this.sendOnce(request, context, traceparent);
+      } catch (error) {
+        if (!(error instanceof Failure) || error.outcome !== 'unreachable') throw error;
+        this.options.metrics.subgraphRetries.inc({ subgraph: this.options.name });
+        // A connection that was closed while it was idle fails on its next use, so the first time is at once.
+        if (wait > 0) await delay(wait * (1 + Math.random()));
+      }
+    }
+    return this.sendOnce(request, context, traceparent);
+  }
+
+  private sendOnce(request: SubgraphRequest, context: GatewayContext, traceparent: string | null): Promise<Answered> {
+    const { identity, requestId, deadline, gone, debug } = context;
+    const left = Math.ceil(deadline - performance.now());
+    if (left <= 0) return Promise.reject(new Failure('timeout', false, 'the time was over before the call'));
+    const headers = [
+      'content-type',
+      'application/json',
+      'accept',
+      'application/json',
+      IDENTITY_HEADER,
+      this.options.tokens.tokenFor(identity, this.options.name),
+      REQUEST_ID_HEADER,
+      requestId,
+      DEADLINE_HEADER,
+      String(left),
+    ];
+    if (traceparent !== null) headers.push(TRACEPARENT_HEADER, traceparent);
+    if (debug !== undefined) headers.push(DEBUG_HEADER, '1');
+    const options: Dispatcher.DispatchOptions = { path: this.path, method: 'POST', headers, body: request.body };
+    return new Exchange(left, request.kind === OperationTypeNode.QUERY ? gone : undefined).over(this.pool, options);
+  }
+
+  private unavailable({ kind }: SubgraphRequest, { sent, cause }: Failure): AppError {
+    const { name } = this.options;
     const message =
-      mutation && reached
-        ? `The ${this.name} service did not answer, so it is unknown whether the change was made. Send it again with the same idempotencyKey.`
-        : `The ${this.name} service cannot be reached at the moment; try again shortly.`;
-    return new AppError('UNAVAILABLE', message, { cause });
+      kind === OperationTypeNode.MUTATION && sent
+        ? `The ${name} service did not answer, so it is unknown whether the change was made. Send it again with the same idempotencyKey.`
+        : `The ${name} service cannot be reached at the moment; try again shortly.`;
+    return new AppError('UNAVAILABLE', message, { cause: new Error(`${name}: ${String(cause)}`, { cause }) });
   }
 }
 
@@ -113,11 +212,78 @@ interface Answered {
   readonly text: string;
 }
 
-const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
+/** One request and its answer, by undici's handler: it costs a fraction of `request` with its streams. */
+class Exchange implements Dispatcher.DispatchHandler {
+  private readonly timer: NodeJS.Timeout;
+  private readonly gone: AbortSignal | undefined;
+  private readonly chunks: Buffer[] = [];
+  private controller: Dispatcher.DispatchController | undefined;
+  private status = 0;
+  private failed: Failure | undefined;
+  private resolve: (answer: Answered) => void = () => undefined;
+  private reject: (failure: Failure) => void = () => undefined;
 
-const BROKEN: ReadonlySet<unknown> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
-const isBrokenConnection = (error: unknown): boolean => BROKEN.has(codeOf(error));
+  constructor(timeoutMs: number, gone: AbortSignal | undefined) {
+    this.timer = setTimeout(this.expire, timeoutMs);
+    this.gone = gone;
+    gone?.addEventListener('abort', this.abandon);
+  }
 
+  over(pool: Pool, options: Dispatcher.DispatchOptions): Promise<Answered> {
+    return new Promise<Answered>((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+      if (this.gone?.aborted === true) this.abandon();
+      else pool.dispatch(options, this);
+    });
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller;
+    if (this.failed !== undefined) controller.abort(this.failed);
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number): void {
+    this.status = status;
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.chunks.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.release();
+    const [only] = this.chunks;
+    const bytes = this.chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.chunks);
+    this.resolve({ status: this.status, text: bytes.toString('utf8') });
+  }
+
+  onResponseError(_controller: unknown, error: Error): void {
+    this.end(failureOf(error));
+  }
+
+  private readonly expire = (): void => this.end(new Failure('timeout', true, 'no answer in time'));
+
+  private readonly abandon = (): void => this.end(new Failure('aborted', true, 'the client is gone'));
+
+  /** Also when undici has not begun with it: it may wait for a connection for longer than we do. */
+  private end(failure: Failure): void {
+    if (this.failed !== undefined) return;
+    this.failed = failure;
+    this.release();
+    this.controller?.abort(failure);
+    this.reject(failure);
+  }
+
+  private release(): void {
+    clearTimeout(this.timer);
+    this.gone?.removeEventListener('abort', this.abandon);
+  }
+}
+
+const codeOf = (error: Error): unknown => ('code' in error ? error.code : undefined);
+
+/** The connection was never made, so the subgraph has seen nothing. */
 const REFUSED: ReadonlySet<unknown> = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -125,10 +291,17 @@ const REFUSED: ReadonlySet<unknown> = new Set([
   'EHOSTUNREACH',
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
-const isRefused = (error: unknown): boolean => REFUSED.has(codeOf(error));
+const CUT: ReadonlySet<unknown> = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
-/** Data and errors of a GraphQL answer; whatever else a subgraph sends stays here. */
-function parseAnswer(text: string): SubgraphResponse | undefined {
+function failureOf(error: Error): Failure {
+  if (error instanceof Failure) return error;
+  const code = codeOf(error);
+  if (REFUSED.has(code)) return new Failure('unreachable', false, error);
+  return new Failure(CUT.has(code) ? 'unreachable' : 'broken', true, error);
+}
+
+/** Data and errors of a GraphQL answer; whatever else a subgraph sends stays here, or goes to `debug`. */
+function parseAnswer(text: string, debug: Debug | undefined, subgraph: string): SubgraphAnswer | undefined {
   let answer: unknown;
   try {
     answer = JSON.parse(text);
@@ -136,7 +309,11 @@ function parseAnswer(text: string): SubgraphResponse | undefined {
     return undefined;
   }
   if (typeof answer !== 'object' || answer === null) return undefined;
-  const { data, errors } = answer as SubgraphResponse;
-  if (data === undefined && !Array.isArray(errors)) return undefined;
-  return { ...(data !== undefined && { data }), ...(Array.isArray(errors) && { errors }) };
+  const { data, errors, extensions } = answer as SubgraphAnswer & { readonly extensions?: unknown };
+  if (typeof data !== 'object' && !Array.isArray(errors)) return undefined;
+  if (debug !== undefined) noteStaleness(debug, subgraph, extensions);
+  return {
+    ...(data !== undefined && { data }),
+    ...(Array.isArray(errors) && { errors: errors as SubgraphAnswer['errors'] & {} }),
+  };
 }
