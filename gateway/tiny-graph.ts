@@ -7,11 +7,11 @@ import { AppError } from '../shared/errors/errors.js';
 import type { RequestContext } from '../shared/graphql/context.js';
 import { SCALARS } from '../shared/graphql/scalars.js';
 import { createGraphqlService, type GraphqlService } from '../shared/graphql/server.js';
-import { ANONYMOUS, type Identity } from '../shared/identity/identity.js';
+import { ANONYMOUS } from '../shared/identity/identity.js';
 import { silentLogger } from '../shared/observability/logger.js';
 import { createMetrics } from '../shared/observability/metrics.js';
 import { buildGateway, type Gateway, type GatewayDeps } from './app.js';
-import type { Credentials } from './context.js';
+import type { Caller, Credentials } from './context.js';
 
 const SECRET = 'a secret of at least thirty-two characters';
 
@@ -25,11 +25,12 @@ const QUERY_SDL = `
   enum Size { SMALL LARGE }
   input PriceInput { items: [ItemInput!]! }
   input ItemInput { size: Size, count: Int! }
-  type Node { next: Node, name: String }
+  type Node { next: Node, name: String, nodes(first: Int = 3): [Node!]! }
   scalar Decimal
   scalar DateTime
   type Query {
     order(id: ID!): Order, who: String, fail(how: String!): String, price(input: PriceInput!): Int, node: Node
+    nodes(first: Int = 3): [Node!]!, hang: String
     paid(price: Decimal!, at: DateTime): Decimal
   }
   type Subscription {
@@ -67,6 +68,11 @@ export class Feed {
   /** Subscriptions open at the moment. */
   open = 0;
   private wake = new Set<() => void>();
+
+  /** Who waits for the next event. */
+  get listeners(): number {
+    return this.wake.size;
+  }
 
   publish(...versions: number[]): void {
     for (const version of versions) this.events.push({ order: { id: 'o1', version, total: version * 10 } });
@@ -128,6 +134,8 @@ function queryResolvers(feed: Feed) {
       price: () => 1,
       paid: (_: unknown, { price }: { price: number }) => price,
       node: () => ({ name: 'n' }),
+      nodes: (_: unknown, { first }: { first: number }) => Array.from({ length: first }, () => ({ name: 'n' })),
+      hang: () => new Promise(() => undefined),
       fail: (_: unknown, { how }: { how: string }) => {
         throw failures[how]?.() ?? new AppError('NOT_FOUND', how);
       },
@@ -221,14 +229,14 @@ export interface TinyGraph {
 }
 
 /** Tests say who they are by `x-test-user: USER 42`, as a header or a connection parameter. Nothing is ANONYMOUS. */
-export function authenticateTest({ headers, connectionParams }: Credentials): Promise<Identity> {
+export function authenticateTest({ headers, connectionParams }: Credentials): Promise<Caller> {
   const given = connectionParams?.['x-test-user'] ?? headers['x-test-user'];
-  if (typeof given !== 'string') return Promise.resolve(ANONYMOUS);
+  if (typeof given !== 'string') return Promise.resolve({ identity: ANONYMOUS });
   const [role, userId] = given.split(' ');
   if (role !== 'USER' && role !== 'ADMIN') {
     return Promise.reject(new AppError('UNAUTHENTICATED', 'Nobody knows you.'));
   }
-  return Promise.resolve({ role, userId: userId ?? '' });
+  return Promise.resolve({ identity: { role, userId: userId ?? '' } });
 }
 
 export async function startTinyGraph(options: Partial<GatewayDeps> = {}): Promise<TinyGraph> {
@@ -303,9 +311,9 @@ export async function startTinyGraph(options: Partial<GatewayDeps> = {}): Promis
   };
 }
 
-/** Resolves when the condition holds; fails after ten seconds. */
+/** Resolves when the condition holds; fails after 25 seconds, shortly before jest would. */
 export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const end = Date.now() + 10_000;
+  const end = Date.now() + 25_000;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`Waited in vain for: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
