@@ -9,8 +9,10 @@ import {
   parse,
   print,
   specifiedRules,
+  TypeInfo,
   validate,
   visit,
+  visitWithTypeInfo,
   type DocumentNode,
   type FieldNode,
   type GraphQLSchema,
@@ -19,7 +21,7 @@ import {
   type ValueNode,
 } from 'graphql';
 import { MAX_VALIDATION_ERRORS } from '../apollo.js';
-import type { Federation, OperationContext, QueryPlan } from '../federation.js';
+import type { OperationContext, QueryPlan, SchemaVersion } from '../federation.js';
 
 /**
  * How a stream goes on when its upstream was lost or the client fell behind.
@@ -37,6 +39,10 @@ const CURSOR_ALIAS = 'tributary_cursor';
 const AFTER_VARIABLE = 'tributary_after';
 
 export interface SubscriptionPlan {
+  /** Tells plans apart. */
+  readonly id: number;
+  /** What it was made for, and is run on, whatever is served meanwhile. */
+  readonly version: SchemaVersion;
   /** The subgraph that owns the root field. */
   readonly subgraph: string;
   /** Name of the root field in the schema. */
@@ -51,6 +57,8 @@ export interface SubscriptionPlan {
   };
   /** The client's own `after`, if it gave one. */
   readonly after: ValueNode | undefined;
+  /** Variables that a result depends on: all that are used, but for the `after` of the root field. */
+  readonly resultVariables: readonly string[];
   /** Under which name the client asked for the root field. */
   readonly responseName: string;
   /** What is run for every event, the event being the answer of the first fetch. */
@@ -74,32 +82,57 @@ export function upstreamVariables(
   variables: Readonly<Record<string, unknown>>,
   after: string | undefined,
 ): Record<string, unknown> {
-  const own = upstream.variables.filter((name) => variables[name] !== undefined);
   return {
-    ...Object.fromEntries(own.map((name) => [name, variables[name]])),
+    ...picked(upstream.variables, variables),
     ...(resumption === 'cursor' && after !== undefined && { [AFTER_VARIABLE]: after }),
   };
 }
 
-/** Plans subscriptions, each document once. */
-export class SubscriptionPlanner {
-  private readonly federation: Federation;
-  private readonly latestValue: ReadonlySet<string>;
-  private readonly plans = new WeakMap<DocumentNode, Map<string, SubscriptionPlan>>();
+/** The same for operations to which every event has the same result. */
+export const resultKey = (
+  { id, resultVariables }: SubscriptionPlan,
+  variables: Readonly<Record<string, unknown>>,
+): string => `${id} ${JSON.stringify(picked(resultVariables, variables))}`;
 
-  /** @param latestValue root fields of which only the newest event counts */
-  constructor(federation: Federation, latestValue: ReadonlySet<string>) {
-    this.federation = federation;
+function picked(names: readonly string[], variables: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const given = names.filter((name) => variables[name] !== undefined);
+  return Object.fromEntries(given.map((name) => [name, variables[name]]));
+}
+
+/** Plans subscriptions, each document once for each version of the schema. */
+export class SubscriptionPlanner {
+  private readonly latestValue: ReadonlySet<string>;
+  private readonly plans = new WeakMap<SchemaVersion, WeakMap<DocumentNode, Map<string, SubscriptionPlan>>>();
+  private made = 0;
+
+  /**
+   * @param latestValue root fields of which only the newest event counts
+   * @param suggestions whether errors may name what was perhaps meant
+   */
+  constructor(
+    latestValue: ReadonlySet<string>,
+    readonly suggestions = true,
+  ) {
     this.latestValue = latestValue;
   }
 
   /** The plan, or what is wrong with the subscription. */
-  plan(document: DocumentNode, operationName: string | null | undefined): SubscriptionPlan | readonly GraphQLError[] {
+  plan(
+    version: SchemaVersion,
+    document: DocumentNode,
+    operationName: string | null | undefined,
+  ): SubscriptionPlan | readonly GraphQLError[] {
+    const plans = this.plansOf(version, document);
     const name = operationName ?? '';
-    const known = this.plans.get(document)?.get(name);
+    const known = plans.get(name);
     if (known !== undefined) return known;
-    const schema = this.federation.schema();
-    const errors = validate(schema, document, specifiedRules, { maxErrors: MAX_VALIDATION_ERRORS });
+    const { schema } = version;
+    const incremental = incrementalDelivery(document);
+    if (incremental !== undefined) return [incremental];
+    const errors = validate(schema, document, specifiedRules, {
+      maxErrors: MAX_VALIDATION_ERRORS,
+      hideSuggestions: !this.suggestions,
+    });
     if (errors.length > 0) {
       return errors.map((error) => withCode(error, 'GRAPHQL_VALIDATION_FAILED'));
     }
@@ -110,19 +143,26 @@ export class SubscriptionPlanner {
     });
     const conditional = conditionalRoot(operation);
     if (conditional !== undefined) return [conditional];
-    const plan = this.make(document, operationName, schema, operation);
-    const plans = this.plans.get(document) ?? new Map<string, SubscriptionPlan>();
-    this.plans.set(document, plans.set(name, plan));
+    const plan = this.make(version, document, operationName, operation);
+    plans.set(name, plan);
     return plan;
   }
 
+  private plansOf(version: SchemaVersion, document: DocumentNode): Map<string, SubscriptionPlan> {
+    const ofVersion = this.plans.get(version) ?? new WeakMap<DocumentNode, Map<string, SubscriptionPlan>>();
+    this.plans.set(version, ofVersion);
+    const plans = ofVersion.get(document) ?? new Map<string, SubscriptionPlan>();
+    ofVersion.set(document, plans);
+    return plans;
+  }
+
   private make(
+    version: SchemaVersion,
     document: DocumentNode,
     operationName: string | null | undefined,
-    schema: GraphQLSchema,
     operation: OperationContext,
   ): SubscriptionPlan {
-    const { node } = this.federation.plan(document, operationName);
+    const { node } = version.plan(document, operationName);
     if (node?.kind !== 'Subscription') throw new Error(`Expected a plan for a subscription, not ${node?.kind}.`);
     const { primary, rest } = node;
     const asPrimary = { ...primary, serviceName: PRIMARY };
@@ -130,10 +170,12 @@ export class SubscriptionPlanner {
     const root = rootField(upstreamDocument);
     const resumption = this.latestValue.has(root.name.value)
       ? 'latest'
-      : isResumable(schema, root.name.value)
+      : isResumable(version.schema, root.name.value)
         ? 'cursor'
         : 'none';
     return {
+      id: ++this.made,
+      version,
       subgraph: primary.serviceName,
       field: root.name.value,
       resumption,
@@ -144,6 +186,7 @@ export class SubscriptionPlanner {
           : { query: primary.operation, variables: primary.variableUsages ?? [] }),
       },
       after: root.arguments?.find(({ name }) => name.value === 'after')?.value,
+      resultVariables: resultVariables(version.schema, document, resumption),
       responseName: root.alias?.value ?? root.name.value,
       perEvent: {
         kind: 'QueryPlan',
@@ -162,6 +205,22 @@ const withCode = (error: GraphQLError, code: string): GraphQLError =>
     originalError: error.originalError ?? null,
     extensions: { code },
   });
+
+/** A stream sends whole events, one by one; there is nothing that could come later. */
+function incrementalDelivery(document: DocumentNode): GraphQLError | undefined {
+  let refusal: GraphQLError | undefined;
+  visit(document, {
+    Directive: (node) => {
+      const { value } = node.name;
+      if (value !== 'defer' && value !== 'stream') return;
+      refusal ??= new GraphQLError(`@${value} is not served: every event of a subscription arrives whole.`, {
+        nodes: node,
+        extensions: { code: 'VALIDATION' },
+      });
+    },
+  });
+  return refusal;
+}
 
 /** The next GraphQL specification forbids it, and nothing sensible could be subscribed to if the field were left out. */
 function conditionalRoot({ operation, fragments }: OperationContext): GraphQLError | undefined {
@@ -250,6 +309,23 @@ function resumable(document: DocumentNode): { query: string; variables: readonly
     query: print({ kind: Kind.DOCUMENT, definitions: [complete, ...others] }),
     variables: kept.map(({ variable }) => variable.name.value),
   };
+}
+
+function resultVariables(schema: GraphQLSchema, document: DocumentNode, resumption: Resumption): readonly string[] {
+  const used = new Set<string>();
+  const types = new TypeInfo(schema);
+  const isRoot = () => types.getParentType() === schema.getSubscriptionType();
+  visit(
+    document,
+    visitWithTypeInfo(types, {
+      VariableDefinition: () => false,
+      Argument: ({ name }) => (resumption === 'cursor' && name.value === 'after' && isRoot() ? false : undefined),
+      Variable: ({ name }) => {
+        used.add(name.value);
+      },
+    }),
+  );
+  return [...used].sort();
 }
 
 function usedVariables(document: DocumentNode): ReadonlySet<string> {

@@ -1,31 +1,24 @@
-import type { IncomingHttpHeaders, Server as HttpServer } from 'node:http';
-import type { ApolloServer } from '@apollo/server';
-import {
-  GraphQLError,
-  OperationTypeNode,
-  type ExecutionArgs,
-  type ExecutionResult,
-  type FormattedExecutionResult,
-  type GraphQLSchema,
-} from 'graphql';
+import type { IncomingMessage, Server as HttpServer } from 'node:http';
 import type { SubscribePayload } from 'graphql-ws';
-import { AppError } from '../../shared/errors/errors.js';
-import { toClientError } from '../../shared/graphql/errors.js';
-import { createRequestContext, requestIdOf } from '../../shared/graphql/request.js';
+import { AppError, type ErrorCode } from '../../shared/errors/errors.js';
 import {
+  KEEP_ALIVE_MS,
   serveWebSocket,
-  type ConnectionParams,
-  type SocketExtra,
+  type Refusal as RefusedHandshake,
   type WebSocketEndpoint,
 } from '../../shared/graphql/websocket.js';
-import type { Identity } from '../../shared/identity/identity.js';
+import { DEBUG_HEADER, type Carrier } from '../../shared/graphql/request.js';
 import type { Logger } from '../../shared/observability/logger.js';
-import type { Authenticate, GatewayContext } from '../context.js';
-import type { Documents } from '../documents.js';
-import { LIMITS, variablesOverLimit } from '../limits.js';
-import type { PreparedSubscription, SubscriptionExecutor } from './execute.js';
-import { StreamFailed } from './stream.js';
-import type { Upstream } from './upstream.js';
+import type { Authenticate, Caller, Credentials } from '../context.js';
+import { LIMITS } from '../limits.js';
+import { Session, type OperationRunner } from './run.js';
+import {
+  INIT_WITHIN_MS,
+  transportServer,
+  type Connection,
+  type OperationResults,
+  type Refusal,
+} from './transport-ws.js';
 
 export const SOCKET_DEFAULTS = {
   /** Operations of one socket at a time. */
@@ -34,55 +27,62 @@ export const SOCKET_DEFAULTS = {
   maxWaiting: 1_000,
   /** How long a subgraph may be away before its subscribers are told. */
   resumeWithinMs: 30_000, // 30 seconds
+  /** How long a client may take to send connection_init. */
+  initWithinMs: INIT_WITHIN_MS,
+  /** Between pings; a client that has not answered one by the next is gone. */
+  keepAliveMs: KEEP_ALIVE_MS,
 };
 
 export type SocketOptions = typeof SOCKET_DEFAULTS;
 
-/** A client that sends and never reads is cut off when that much waits for it. */
-const MAX_UNSENT_BYTES = 16_777_216; // 16 MiB
-
 /** Queries and mutations in hand get that long at shutdown. */
 const FINISH_WITHIN_MS = 2_000; // 2 seconds
+
+/** Timers take no more. */
+const LONGEST_TIMER_MS = 2_147_483_647;
+
+/** Close codes besides those of the protocol's own checks. */
+const UNAUTHORIZED = 4401;
+const FORBIDDEN = 4403;
+const TRY_AGAIN_LATER = 1013;
+
+/** Of connection_init, ping and pong. */
+type Payload = Readonly<Record<string, unknown>>;
 
 export interface ClientSocketDeps {
   readonly path: string;
   readonly log: Logger;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
   readonly authenticate: Authenticate;
-  readonly allows: (headers: IncomingHttpHeaders) => boolean;
-  readonly documents: Documents;
-  readonly apollo: ApolloServer<GatewayContext>;
-  /** What clients see. */
-  readonly schema: () => GraphQLSchema;
-  readonly executor: SubscriptionExecutor;
-  readonly upstreamOf: (subgraph: string) => Upstream;
-  readonly options: SocketOptions;
+  /** Whether to take a handshake, by its Origin and by how many its address has open: see http.ts. */
+  readonly accept: (request: IncomingMessage) => boolean | RefusedHandshake;
+  /** Where a client asks from. */
+  readonly addressOf: (request: IncomingMessage) => string;
+  /** Counts a client that could not be authenticated. */
+  readonly countRefused: (address: string) => Promise<void>;
+  readonly runner: OperationRunner;
+  readonly options: Pick<SocketOptions, 'operationsPerSocket' | 'initWithinMs' | 'keepAliveMs'>;
 }
 
-interface Session extends SocketExtra {
-  identity?: Identity;
-}
-
-interface SessionContext {
-  readonly extra: Session;
-  readonly connectionParams?: Readonly<ConnectionParams>;
-  readonly subscriptions: Readonly<Record<string, unknown>>;
-}
-
-/** What an operation takes along through graphql-ws, as its context value. */
-interface Operation {
-  readonly source: string;
-  readonly context: GatewayContext;
-  readonly subscription: PreparedSubscription | undefined;
+/** A client that was admitted. */
+class SocketSession extends Session {
+  /** Closes the socket when what it was admitted with counts no more. */
+  timer: NodeJS.Timeout | undefined;
+  /** Whether it asked in connection_init to be told with every answer what led to it. */
+  debug = false;
 }
 
 /**
  * graphql-transport-ws for clients: subscriptions, and queries and mutations through the same execution as over HTTP.
- * Apollo Server knows nothing of these sockets, so limits, Origin check and error mapping are applied here.
+ *
+ * A socket is its caller's: when the token expires, it is closed with 4401, unless the client authenticates anew before,
+ * by a ping with `{ "authorization": "Bearer <token>" }`, which is answered by a pong with `{ "expiresAt": <ms> }`. A bad
+ * token, or one of another user, closes the socket with 4403. Nothing is sent to a client whose token has expired.
  */
 export class ClientSockets {
   private readonly deps: ClientSocketDeps;
   private readonly endpoint: WebSocketEndpoint;
-  private readonly inHand = new Set<Promise<unknown>>();
   private stopping = false;
 
   constructor(server: HttpServer, deps: ClientSocketDeps) {
@@ -91,20 +91,19 @@ export class ClientSockets {
       path: deps.path,
       log: deps.log,
       maxPayload: LIMITS.bodyBytes,
-      accept: ({ headers }) => !this.stopping && deps.allows(headers),
-      server: {
-        onConnect: (context: SessionContext) => this.admit(context),
-        onPing: ({ extra }) => cutIfDeaf(extra),
-        onSubscribe: (context: SessionContext, _id, payload) => this.accept(context, payload),
-        execute: (args) => this.execute(args),
-        subscribe: (args) => this.subscribe(args),
-        // Mapped already; graphql-ws by itself would call toJSON on every error.
-        onNext: (_context, _id, _payload, _args, result) => result as FormattedExecutionResult,
-        onError: (_context, _id, { extensions }, errors) => {
-          const context = { requestId: requestIdOf(extensions ?? {}), log: deps.log };
-          return errors.flatMap(causesOf).map((error) => toClientError(error, context));
+      keepAliveMs: deps.options.keepAliveMs,
+      accept: (request) => (this.stopping ? { status: 503 } : deps.accept(request)),
+      server: transportServer<SocketSession>(
+        {
+          connect: (connection, params) => this.connect(connection, params),
+          ping: (connection, payload) => this.ping(connection, payload),
+          subscribe: (connection, payload) => this.subscribe(connection, payload),
+          mayReceive: (connection) => this.mayReceive(connection),
+          errors: (error) => deps.runner.errors(error, {}),
+          closed: ({ session }) => clearTimeout(session?.timer),
         },
-      },
+        deps.options.initWithinMs,
+      ),
     });
   }
 
@@ -116,111 +115,98 @@ export class ClientSockets {
   /** Lets queries and mutations in hand finish, then says goodbye to everybody (1001): clients connect again elsewhere. */
   async stop(): Promise<void> {
     this.stopping = true;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise((resolve) => (timer = setTimeout(resolve, FINISH_WITHIN_MS)));
-    await Promise.race([Promise.allSettled(this.inHand), late]);
-    clearTimeout(timer);
+    await this.deps.runner.settled(FINISH_WITHIN_MS);
     await this.endpoint.close();
   }
 
-  /** False closes the socket with 4403. */
-  private async admit({ extra, connectionParams }: SessionContext): Promise<boolean> {
-    const { authenticate, log } = this.deps;
+  private async connect(
+    connection: Connection<SocketSession>,
+    connectionParams: Payload,
+  ): Promise<SocketSession | undefined> {
+    const { headers } = connection.request;
+    const caller = await this.authenticate(connection, { headers, connectionParams });
+    if (caller === undefined) return undefined;
+    const session = new SocketSession(caller, this.deps.addressOf(connection.request));
+    session.debug = connectionParams['debug'] === true;
+    this.endWhenExpired(connection, session);
+    return session;
+  }
+
+  private async ping(
+    connection: Connection<SocketSession>,
+    payload: Payload | undefined,
+  ): Promise<Payload | undefined> {
+    const { session, request } = connection;
+    if (session === undefined || !shows(payload)) return payload;
+    const caller = await this.authenticate(connection, { headers: request.headers, connectionParams: payload });
+    if (!connection.isOpen) return undefined;
+    const { userId } = session.caller.identity;
+    if (caller === undefined || (userId !== null && caller.identity.userId !== userId)) {
+      connection.close(FORBIDDEN, 'Forbidden');
+      return undefined;
+    }
+    session.become(caller);
+    this.endWhenExpired(connection, session);
+    return caller.expiresAt === undefined ? {} : { expiresAt: caller.expiresAt };
+  }
+
+  /** Undefined for a client that may not come in. One whose token cannot be checked now is told to come back. */
+  private async authenticate(
+    connection: Connection<SocketSession>,
+    credentials: Credentials,
+  ): Promise<Caller | undefined> {
+    const { authenticate, countRefused, addressOf, log } = this.deps;
     try {
-      const { headers } = extra.request;
-      extra.identity = await authenticate({ headers, ...(connectionParams !== undefined && { connectionParams }) });
-      return true;
+      return await authenticate(credentials);
     } catch (error) {
       if (!(error instanceof AppError)) log.error({ err: error }, 'authentication failed unexpectedly');
-      return false;
+      if (error instanceof AppError && error.retryable) connection.close(TRY_AGAIN_LATER, 'Try again later');
+      await countRefused(addressOf(connection.request)).catch(() => undefined);
+      return undefined;
     }
   }
 
-  private accept(
-    { extra, subscriptions }: SessionContext,
-    { query, operationName, variables, extensions }: SubscribePayload,
-  ): ExecutionArgs | readonly GraphQLError[] {
-    const { documents, executor, schema, log, options } = this.deps;
-    cutIfDeaf(extra);
-    try {
-      if (this.stopping) throw new AppError('UNAVAILABLE', 'The gateway is shutting down; connect again.');
-      if (extra.identity === undefined) throw new Error('Only admitted sockets get here.');
-      // graphql-ws has already counted this one.
-      if (Object.keys(subscriptions).length > options.operationsPerSocket) {
-        throw new AppError('RATE_LIMITED', `A socket carries ${options.operationsPerSocket} operations at a time.`);
-      }
-      const tooDeep = variablesOverLimit(variables);
-      if (tooDeep !== undefined) return [tooDeep];
-      const { document, operation } = documents.parse(query, operationName);
-      const subscription =
-        operation.operation === OperationTypeNode.SUBSCRIPTION
-          ? executor.prepare(document, operationName, variables ?? {})
-          : undefined;
-      if (isErrors(subscription)) return subscription;
-      const context = createRequestContext(extra.identity, extensions ?? {}, log);
-      const contextValue: Operation = { source: query, context, subscription };
-      return {
-        schema: schema(),
-        document,
-        operationName: operationName ?? null,
-        variableValues: variables ?? {},
-        contextValue,
-      };
-    } catch (error) {
-      return [asError(error)];
-    }
+  private endWhenExpired(connection: Connection<SocketSession>, session: SocketSession): void {
+    clearTimeout(session.timer);
+    const { expiresAt } = session.caller;
+    if (expiresAt === undefined || !connection.isOpen) return;
+    const wait = Math.max(0, Math.min(LONGEST_TIMER_MS, expiresAt - this.deps.now()));
+    session.timer = setTimeout(() => {
+      if (this.mayReceive(connection)) this.endWhenExpired(connection, session);
+    }, wait);
   }
 
-  private subscribe({ contextValue }: ExecutionArgs): AsyncGenerator<ExecutionResult> {
-    const { executor, upstreamOf, options } = this.deps;
-    const { subscription, context } = contextValue as Operation;
-    if (subscription === undefined) throw new Error('A subscription is prepared before it is opened.');
-    const { maxWaiting, resumeWithinMs } = options;
-    const upstream = upstreamOf(subscription.plan.subgraph);
-    const results = executor.open({ ...subscription, context, upstream, maxWaiting, resumeWithinMs });
-    return results as AsyncGenerator<ExecutionResult>;
+  /** Closes the socket of a client whose token has expired. */
+  private mayReceive(connection: Connection<SocketSession>): boolean {
+    if (connection.session?.isValid(this.deps.now()) === true) return true;
+    connection.close(UNAUTHORIZED, 'Token expired');
+    return false;
   }
 
-  private async execute({ contextValue, variableValues, operationName }: ExecutionArgs): Promise<ExecutionResult> {
-    const { source, context } = contextValue as Operation;
-    const running = this.deps.apollo.executeOperation(
-      {
-        query: source,
-        ...(variableValues != null && { variables: { ...variableValues } }),
-        ...(operationName != null && { operationName }),
-      },
-      { contextValue: context },
-    );
-    this.inHand.add(running);
-    try {
-      const { body } = await running;
-      if (body.kind !== 'single') throw new Error('Incremental delivery is not on offer.');
-      return body.singleResult as ExecutionResult;
-    } catch (error) {
-      const result: FormattedExecutionResult = { errors: [toClientError(error, context)] };
-      return result as ExecutionResult;
-    } finally {
-      this.inHand.delete(running);
+  private async subscribe(
+    connection: Connection<SocketSession>,
+    payload: SubscribePayload,
+  ): Promise<OperationResults | Refusal> {
+    const { runner, options } = this.deps;
+    const { session, operations } = connection;
+    if (session === undefined) throw new Error('Only admitted sockets get here.');
+    const carrier = carrierOf(payload, session);
+    const refuse = (code: ErrorCode, message: string) => ({
+      errors: runner.errors(new AppError(code, message), carrier),
+    });
+    if (this.stopping) return refuse('UNAVAILABLE', 'The gateway is shutting down; connect again.');
+    // This one is among them already.
+    if (operations.size > options.operationsPerSocket) {
+      return refuse('RATE_LIMITED', `A socket carries ${options.operationsPerSocket} operations at a time.`);
     }
+    return runner.run(payload, session, carrier);
   }
 }
 
-function cutIfDeaf({ socket }: SocketExtra): void {
-  if (socket.bufferedAmount > MAX_UNSENT_BYTES) socket.terminate();
-}
+/** Request id, trace and the wish to be told more, as headers have them. */
+const carrierOf = ({ extensions }: SubscribePayload, { debug }: SocketSession): Carrier =>
+  debug ? { ...extensions, [DEBUG_HEADER]: '1' } : (extensions ?? {});
 
-const isErrors = (value: unknown): value is readonly GraphQLError[] => Array.isArray(value);
-
-const asError = (error: unknown): GraphQLError =>
-  error instanceof GraphQLError
-    ? error
-    : new GraphQLError('', { originalError: error instanceof Error ? error : new Error(String(error)) });
-
-/** The errors a stream ended on, as the subgraph sent them, or the error itself. */
-const causesOf = (error: GraphQLError): readonly GraphQLError[] =>
-  error.originalError instanceof StreamFailed
-    ? error.originalError.errors.map(
-        ({ message, path, extensions }) =>
-          new GraphQLError(message, { path: path ?? null, extensions: extensions ?? null }),
-      )
-    : [error];
+/** Whether it is there to authenticate. */
+const shows = (payload: Payload | undefined): payload is Payload =>
+  payload?.['authorization'] !== undefined || payload?.['Authorization'] !== undefined;

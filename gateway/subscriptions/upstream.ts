@@ -1,11 +1,8 @@
 import { createClient, type Client } from 'graphql-ws';
 import type { GraphQLFormattedError } from 'graphql';
 import { WebSocket } from 'ws';
-import { REQUEST_ID_HEADER, TRACEPARENT_HEADER } from '../../shared/graphql/request.js';
-import { ANONYMOUS, IDENTITY_EXTENSION, IDENTITY_HEADER } from '../../shared/identity/identity.js';
 import type { Logger } from '../../shared/observability/logger.js';
 import type { GatewayContext } from '../context.js';
-import type { IdentityTokens } from '../identity-tokens.js';
 
 /** Kept open that long after its last operation; graphql-ws's timer for it also delays the end of the process. */
 const IDLE_CLOSE_MS = 500;
@@ -16,7 +13,7 @@ const PONG_WITHIN_MS = 5_000;
 
 const ACKNOWLEDGED_WITHIN_MS = 5_000;
 
-/** Pause before the next attempt to connect, doubled with every failure. */
+/** Pause before the next attempt to connect, doubled with every failure; a random part of it, half at least. */
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2_000;
 
@@ -24,6 +21,7 @@ const LONGEST_PAUSE_MS = 2_000;
 export interface UpstreamEvent {
   readonly data?: Record<string, unknown> | null;
   readonly errors?: readonly GraphQLFormattedError[];
+  readonly extensions?: Readonly<Record<string, unknown>>;
 }
 
 export interface UpstreamOperation {
@@ -47,10 +45,25 @@ export interface UpstreamSink {
   complete(): void;
 }
 
+/** What a subgraph is shown. */
+export interface UpstreamCredentials {
+  /** With connection_init: admits the gateway as such. */
+  connectionParams(): Readonly<Record<string, unknown>>;
+  /** With each operation: for whom it is. */
+  extensions(context: GatewayContext): Readonly<Record<string, unknown>>;
+}
+
+/** A way to the subscriptions of one subgraph. */
+export interface UpstreamLink {
+  /** Opens an operation; the answer ends it. Nothing reaches the sink before this has returned, or after the end. */
+  open(operation: UpstreamOperation, sink: UpstreamSink): () => void;
+  /** Resolves when another attempt makes sense: all operations that were lost together wait for the same moment. */
+  retryTime(): Promise<void>;
+}
+
 /** One WebSocket to one subgraph, opened when first needed and shared by all operations there. */
-export class Upstream {
-  private readonly name: string;
-  private readonly tokens: IdentityTokens;
+export class Upstream implements UpstreamLink {
+  private readonly credentials: UpstreamCredentials;
   private readonly client: Client;
   private connected = false;
   /** How often it was connected, so that an operation can tell whether it was while it ran. */
@@ -60,14 +73,12 @@ export class Upstream {
   private endPause: (() => void) | undefined;
   private pongTimer: NodeJS.Timeout | undefined;
 
-  constructor(name: string, url: string, tokens: IdentityTokens, log: Logger) {
-    this.name = name;
-    this.tokens = tokens;
+  constructor(name: string, url: string, credentials: UpstreamCredentials, log: Logger) {
+    this.credentials = credentials;
     this.client = createClient({
       url,
       webSocketImpl: WebSocket,
-      // Admits the gateway as such; every operation brings the token of the person it is for.
-      connectionParams: () => ({ [IDENTITY_HEADER]: tokens.tokenFor(ANONYMOUS, name) }),
+      connectionParams: () => ({ ...credentials.connectionParams() }),
       lazyCloseTimeout: IDLE_CLOSE_MS,
       connectionAckWaitTimeout: ACKNOWLEDGED_WITHIN_MS,
       retryAttempts: 0,
@@ -94,9 +105,7 @@ export class Upstream {
     });
   }
 
-  /** Opens an operation; the answer ends it. Nothing reaches the sink after that. */
   open({ query, operationName, variables, context }: UpstreamOperation, sink: UpstreamSink): () => void {
-    const { identity, requestId, traceparent } = context;
     const connectionsBefore = this.connected ? this.connections - 1 : this.connections;
     let over = false;
     const once = (report: () => void): void => {
@@ -109,11 +118,7 @@ export class Upstream {
         query,
         ...(operationName !== undefined && { operationName }),
         variables: { ...variables },
-        extensions: {
-          [IDENTITY_EXTENSION]: this.tokens.tokenFor(identity, this.name),
-          [REQUEST_ID_HEADER]: requestId,
-          ...(traceparent !== null && { [TRACEPARENT_HEADER]: traceparent }),
-        },
+        extensions: { ...this.credentials.extensions(context) },
       },
       {
         next: (event) => {
@@ -134,7 +139,6 @@ export class Upstream {
     };
   }
 
-  /** Resolves when another attempt makes sense: all operations that were lost together wait for the same moment. */
   retryTime(): Promise<void> {
     return this.pause ?? Promise.resolve();
   }
@@ -148,7 +152,9 @@ export class Upstream {
   private noteLoss(): void {
     // Every operation on the socket reports the same loss; the first one counts it.
     if (this.pause !== undefined) return;
-    const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.failures);
+    const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.failures);
+    // Gateways that lost the same subgraph do not come back to it at the same moment.
+    const pause = longest * (0.5 + Math.random() / 2);
     this.failures++;
     this.pause = new Promise((resolve) => {
       const timer = setTimeout(resolve, pause);
