@@ -1,5 +1,5 @@
-import { getOperationAST, GraphQLError, parse, type DocumentNode, type OperationDefinitionNode } from 'graphql';
-import { LIMITS, overLimit } from './limits.js';
+import { getOperationAST, GraphQLError, parse, type OperationDefinitionNode } from 'graphql';
+import { LIMITS, measure, type MeasuredDocument } from './limits.js';
 
 /** Documents kept, and characters of source in all of them; an AST is some fifty times its source. */
 const MAX_DOCUMENTS = 500;
@@ -8,21 +8,20 @@ const MAX_CHARACTERS = 1_000_000;
 const MAX_KEPT_SOURCE = 20_000;
 
 /** An operation that keeps the limits, not yet validated. */
-export interface ParsedOperation {
-  readonly document: DocumentNode;
+export interface ParsedOperation extends MeasuredDocument {
   readonly operation: OperationDefinitionNode;
 }
 
-/** Parses and measures what clients send, over HTTP and over WebSockets alike, and remembers what was fine. */
+/** Parses and measures what clients send, whichever way, and remembers what was fine; what was not used for longest goes first. */
 export class Documents {
-  private readonly documents = new Map<string, DocumentNode>();
+  private readonly documents = new Map<string, MeasuredDocument>();
   private characters = 0;
 
   /** @throws GraphQLError for what cannot be parsed, is over a limit, or has no operation of that name. */
   parse(source: string, operationName: string | null | undefined): ParsedOperation {
-    const document = this.documents.get(source) ?? this.read(source);
-    const operation = getOperationAST(document, operationName);
-    if (operation != null) return { document, operation };
+    const measured = this.known(source) ?? this.read(source);
+    const operation = getOperationAST(measured.document, operationName);
+    if (operation != null) return { ...measured, operation };
     const message =
       operationName == null || operationName === ''
         ? 'Name the operation to run: the document does not have exactly one.'
@@ -30,16 +29,22 @@ export class Documents {
     throw new GraphQLError(message, { extensions: { code: 'VALIDATION', field: 'operationName' } });
   }
 
-  private read(source: string): DocumentNode {
-    const document = parse(source, { maxLexicalTokens: LIMITS.tokens });
-    const error = overLimit(document);
-    if (error !== undefined) throw error;
-    if (source.length <= MAX_KEPT_SOURCE) this.keep(source, document);
-    return document;
+  private known(source: string): MeasuredDocument | undefined {
+    const known = this.documents.get(source);
+    if (known === undefined) return undefined;
+    this.documents.delete(source);
+    this.documents.set(source, known);
+    return known;
   }
 
-  private keep(source: string, document: DocumentNode): void {
-    this.documents.set(source, document);
+  private read(source: string): MeasuredDocument {
+    const measured = measure(parse(source, { maxLexicalTokens: LIMITS.tokens }));
+    if (source.length <= MAX_KEPT_SOURCE) this.keep(source, measured);
+    return measured;
+  }
+
+  private keep(source: string, measured: MeasuredDocument): void {
+    this.documents.set(source, measured);
     this.characters += source.length;
     for (const oldest of this.documents.keys()) {
       if (this.documents.size <= MAX_DOCUMENTS && this.characters <= MAX_CHARACTERS) break;

@@ -1,4 +1,12 @@
-import { GraphQLError, Kind, type DocumentNode, type SelectionSetNode } from 'graphql';
+import {
+  BREAK,
+  GraphQLError,
+  Kind,
+  visit,
+  type DocumentNode,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
 
 /** What a request may ask for. Whatever is above is refused before it is validated or planned. */
 export const LIMITS = {
@@ -10,6 +18,8 @@ export const LIMITS = {
   depth: 16,
   /** Aliased fields, fragments unfolded. */
   aliases: 50,
+  /** Directives, fragments unfolded. */
+  directives: 50,
   /** Fields of Query, Mutation or Subscription, fragments unfolded. */
   rootFields: 20,
   /** All fields, fragments unfolded; a full introspection query has 230. */
@@ -18,16 +28,40 @@ export const LIMITS = {
   variablesDepth: 32,
 } as const;
 
+/** A document that keeps the limits. */
+export interface MeasuredDocument {
+  readonly document: DocumentNode;
+  /** Whether it asks about the schema itself. */
+  readonly introspects: boolean;
+  /** Fields of Query, Mutation or Subscription that each operation asks for, fragments unfolded. */
+  readonly rootFields: ReadonlyMap<OperationDefinitionNode, number>;
+}
+
+/** @throws GraphQLError naming the first limit that the document goes over. Linear in it, however its fragments nest. */
+export function measure(document: DocumentNode): MeasuredDocument {
+  const rootFields = rootFieldsWithinLimits(document);
+  let introspects = false;
+  visit(document, {
+    Field: ({ name: { value } }) => {
+      if (value !== '__schema' && value !== '__type') return undefined;
+      introspects = true;
+      return BREAK;
+    },
+  });
+  return { document, introspects, rootFields };
+}
+
 interface Size {
   readonly depth: number;
   readonly aliases: number;
+  readonly directives: number;
   readonly fields: number;
 }
 
-const EMPTY: Size = { depth: 0, aliases: 0, fields: 0 };
+const EMPTY: Size = { depth: 0, aliases: 0, directives: 0, fields: 0 };
 
-/** The first limit a document goes over, or undefined. Linear in the document, however its fragments nest. */
-export function overLimit(document: DocumentNode): GraphQLError | undefined {
+/** @throws GraphQLError as above */
+function rootFieldsWithinLimits(document: DocumentNode): Map<OperationDefinitionNode, number> {
   const fragments = new Map<string, SelectionSetNode>();
   for (const definition of document.definitions) {
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition.selectionSet);
@@ -49,6 +83,7 @@ export function overLimit(document: DocumentNode): GraphQLError | undefined {
   const sizeOf = ({ selections }: SelectionSetNode): Size => {
     let depth = 0;
     let aliases = 0;
+    let directives = 0;
     let fields = 0;
     for (const selection of selections) {
       const inner =
@@ -60,9 +95,10 @@ export function overLimit(document: DocumentNode): GraphQLError | undefined {
       const own = selection.kind === Kind.FIELD ? 1 : 0;
       depth = Math.max(depth, inner.depth + own);
       fields += inner.fields + own;
+      directives += inner.directives + (selection.directives?.length ?? 0);
       aliases += inner.aliases + (selection.kind === Kind.FIELD && selection.alias !== undefined ? 1 : 0);
     }
-    return { depth, aliases, fields };
+    return { depth, aliases, directives, fields };
   };
 
   const rootFields = ({ selections }: SelectionSetNode): number => {
@@ -85,16 +121,34 @@ export function overLimit(document: DocumentNode): GraphQLError | undefined {
     return count;
   };
 
+  const found = new Map<OperationDefinitionNode, number>();
+  const outer = directivesOutside(document);
   for (const definition of document.definitions) {
     if (definition.kind !== Kind.OPERATION_DEFINITION) continue;
-    const { depth, aliases, fields } = sizeOf(definition.selectionSet);
-    if (depth > LIMITS.depth) return refusal(`is nested ${depth} levels deep; ${LIMITS.depth} are allowed`);
-    if (aliases > LIMITS.aliases) return refusal(`has ${aliases} aliases; ${LIMITS.aliases} are allowed`);
-    if (fields > LIMITS.fields) return refusal(`has ${fields} fields; ${LIMITS.fields} are allowed`);
+    const { depth, aliases, directives, fields } = sizeOf(definition.selectionSet);
+    if (depth > LIMITS.depth) throw refusal(`is nested ${depth} levels deep; ${LIMITS.depth} are allowed`);
+    if (aliases > LIMITS.aliases) throw refusal(`has ${aliases} aliases; ${LIMITS.aliases} are allowed`);
+    if (directives + outer > LIMITS.directives) {
+      throw refusal(`has ${directives + outer} directives; ${LIMITS.directives} are allowed`);
+    }
+    if (fields > LIMITS.fields) throw refusal(`has ${fields} fields; ${LIMITS.fields} are allowed`);
     const count = rootFields(definition.selectionSet);
-    if (count > LIMITS.rootFields) return refusal(`has ${count} root fields; ${LIMITS.rootFields} are allowed`);
+    if (count > LIMITS.rootFields) throw refusal(`has ${count} root fields; ${LIMITS.rootFields} are allowed`);
+    found.set(definition, count);
   }
-  return undefined;
+  return found;
+}
+
+/** Directives of the operations, of their variables and of the fragments themselves. */
+function directivesOutside({ definitions }: DocumentNode): number {
+  let count = 0;
+  for (const definition of definitions) {
+    if (definition.kind !== Kind.OPERATION_DEFINITION && definition.kind !== Kind.FRAGMENT_DEFINITION) continue;
+    count += definition.directives?.length ?? 0;
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) continue;
+    for (const variable of definition.variableDefinitions ?? []) count += variable.directives?.length ?? 0;
+  }
+  return count;
 }
 
 /**

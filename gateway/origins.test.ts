@@ -17,6 +17,23 @@ test.each([
   expect(new Origins('127.0.0.1', ['https://shop.example']).allows(origin, host)).toBe(allowed);
 });
 
+test.each([
+  ['127.0.0.1:4000', true],
+  ['[::1]:4000', true],
+  ['localhost', true],
+  ['gateway:4000', true],
+  [undefined, true],
+  ['shop.example:8080', true],
+  ['shop.example', false],
+  ['rebound.example:4000', false],
+  ['localhost.rebound.example', false],
+  ['127.0.0.1.rebound.example:4000', false],
+  ['a b', false],
+])('in demo mode, what comes without an Origin and asks %s: %s', (host, allowed) => {
+  expect(new Origins('127.0.0.1', ['http://shop.example:8080'], true, true).allows(undefined, host)).toBe(allowed);
+  expect(new Origins('127.0.0.1').allows(undefined, host)).toBe(true);
+});
+
 test('on a public listener, its own name is its own page', () => {
   const origins = new Origins('0.0.0.0');
   expect(origins.allows('https://api.example', 'api.example')).toBe(true);

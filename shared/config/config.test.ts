@@ -117,7 +117,7 @@ test.each([
 });
 
 test('many mistakes are told at once, in the order of the settings', () => {
-  const lines = mistakes({ LOG_LEVEL: 'loud', MYSQL_URL: 'x', HOST: '0.0.0.0', KAFKA_TLS: 'on' });
+  const lines = mistakes({ LOG_LEVEL: 'loud', MYSQL_URL: 'x', HOST: '0.0.0.0', AUTH_MODE: 'demo', KAFKA_TLS: 'on' });
   expect(lines.map((line) => line.split(':')[0])).toEqual([
     'MYSQL_URL',
     'KAFKA_BROKERS',
@@ -135,6 +135,48 @@ test.each(['0.0.0.0', '::', '192.168.1.5', 'shop.example'])(
     expect(readConfig({ HOST: host, DEMO_EXPOSED: 'on' }).host).toBe(host);
   },
 );
+
+test('where people log in any HOST will do, and nothing is exposed', () => {
+  const { host, demoExposed } = readConfig({ HOST: '0.0.0.0', AUTH_MODE: 'required', DEMO_EXPOSED: 'on' });
+  expect([host, demoExposed]).toEqual(['0.0.0.0', false]);
+});
+
+test.each([
+  [{}, 'demo', false],
+  [SERVERS, 'required', true],
+  [{ ...SERVERS, AUTH_MODE: 'demo' }, 'demo', false],
+  [{ AUTH_MODE: 'required' }, 'required', true],
+  [{ AUTH_MODE: 'required', REST_AUTH: 'off' }, 'required', false],
+  [{ REST_AUTH: 'on' }, 'demo', true],
+])('with %o mode and REST follow from one another', (env, mode, rest) => {
+  expect(readConfig(env).auth).toMatchObject({ mode, rest });
+});
+
+test('another issuer is named with its audience, or not at all', () => {
+  const OIDC_ISSUER = 'https://login.example/realms/shop';
+  expect(mistakes({ OIDC_ISSUER })).toEqual([expect.stringMatching(/^OIDC_AUDIENCE: is missing.*for example/)]);
+  for (const name of ['OIDC_AUDIENCE', 'OIDC_JWKS_URL']) {
+    expect(mistakes({ [name]: 'https://x.example/' })).toEqual([
+      expect.stringContaining(`${name}: is about an issuer`),
+    ]);
+  }
+  expect(readConfig({}).auth.oidc).toBeUndefined();
+  expect(readConfig({ OIDC_ISSUER, OIDC_AUDIENCE: 'shop' }).auth.oidc).toEqual({
+    issuer: OIDC_ISSUER,
+    audience: 'shop',
+    userClaim: 'sub',
+    roleClaim: 'role',
+    adminRole: 'ADMIN',
+  });
+  for (const [issuer, good] of [
+    ['http://login.example', false],
+    ['http://127.0.0.1:8080', true],
+    ['https://user:s3cret@login.example', false],
+    ['nonsense', false],
+  ] as const) {
+    expect([issuer, mistakes({ OIDC_ISSUER: issuer, OIDC_AUDIENCE: 'shop' }).length === 0]).toEqual([issuer, good]);
+  }
+});
 
 test('a gateway finds the subgraphs on its own machine unless it is told where they are', () => {
   const { subgraphUrls } = readConfig({
@@ -233,4 +275,41 @@ describe('certificates and keys', () => {
       'MYSQL_TLS_CA: has no effect without MYSQL_TLS=on',
     ]);
   });
+});
+
+test('what clients may do is narrow where they log in, wide in demo mode, and as it is set in either', () => {
+  expect(readConfig({ AUTH_MODE: 'required' }).limits).toEqual({
+    introspection: false,
+    allowedOrigins: [],
+    trustedProxies: 0,
+    requestTimeoutMs: 30_000,
+    maxCost: 100_000,
+    rates: { store: 'memory', perClient: 6_000, perSubgraph: 30_000 },
+    socketsPerAddress: 200,
+    operationsPerSocket: 100,
+    connectionsPerAddress: 500,
+  });
+  expect(readConfig({}).limits).toMatchObject({ introspection: true, rates: { perClient: 1_000_000 } });
+  const set = {
+    INTROSPECTION: 'off',
+    RATE_LIMIT_CLIENT: '7',
+    ALLOWED_ORIGINS: 'https://a.example, http://b.example:8080',
+  };
+  expect(readConfig(set).limits).toMatchObject({
+    introspection: false,
+    allowedOrigins: ['https://a.example', 'http://b.example:8080'],
+    rates: { perClient: 7 },
+  });
+  expect(readConfig({ RATE_LIMIT: 'off' }).limits.rates).toBeUndefined();
+});
+
+test.each([
+  ['ALLOWED_ORIGINS', 'https://shop.example/'],
+  ['ALLOWED_ORIGINS', '*'],
+  ['ALLOWED_ORIGINS', 'https://a.example,shop.example'],
+  ['RATE_LIMIT_STORE', 'mongodb'],
+  ['TRUSTED_PROXIES', '-1'],
+  ['RATE_LIMIT_CLIENT', '0'],
+])('%s=%s is refused', (name, value) => {
+  expect(mistakes({ [name]: value })).toEqual([expect.stringMatching(`^${name}: .*for example`)]);
 });

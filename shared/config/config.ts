@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { authModeOf, readAuth, wrongIssuerUrl, wrongOidc, type AuthSettings } from './auth.js';
 import {
   DEFAULT_POOL_SIZE,
   readEngines,
@@ -10,17 +11,21 @@ import {
   wrongSubgraphUrl,
   type EngineSettings,
 } from './engines.js';
+import { limitsOf, wrongOrigins, type LimitSettings } from './limits.js';
+import { SAMPLERS, tracingOf, wrongCollectorUrl, type TracingSettings } from './tracing.js';
 
 /** Whoever reaches a listener in demo mode is its administrator, so nobody else may. */
 const LOOPBACK = /^(localhost|::1|127(\.\d{1,3}){3})$/;
 const NOT_LOOPBACK =
   'must be 127.0.0.1, ::1 or localhost, for example 127.0.0.1: in demo mode whoever reaches it is the administrator. ' +
-  'In a container whose ports are published on loopback only, set DEMO_EXPOSED=on beside it';
+  'In a container whose ports are published on loopback only, set DEMO_EXPOSED=on beside it; elsewhere AUTH_MODE=required';
 
 const whole = (lowest: number, highest: number, what: string, example: number) => {
   const wrong = `must be ${what}, ${lowest} to ${highest}, for example ${example}`;
   return z.coerce.number(wrong).int(wrong).min(lowest, wrong).max(highest, wrong);
 };
+const RATIO = 'must be a share, 0 to 1, for example 0.1';
+const ratio = z.coerce.number(RATIO).min(0, RATIO).max(1, RATIO);
 const port = (fallback: number) => whole(0, 65_535, 'a port', fallback).default(fallback);
 const milliseconds = (highest: number, fallback: number) =>
   whole(0, highest, 'whole milliseconds', fallback).default(fallback);
@@ -88,7 +93,39 @@ const environment = z.object({
     .string()
     .min(32, 'must be 32 characters or more, for example what `openssl rand -hex 32` prints')
     .optional(),
-  AUTH_MODE: choice('demo').default('demo'),
+  AUTH_MODE: choice('demo', 'required').optional(),
+  /** Encrypts the keys that sign access tokens. */
+  AUTH_SECRET: z
+    .string()
+    .min(32, 'must be 32 characters or more, for example what `openssl rand -hex 32` prints')
+    .optional(),
+  ACCESS_TOKEN_TTL_MS: whole(1_000, 86_400_000, 'whole milliseconds', 3_600_000).default(3_600_000),
+  SIGNING_KEY_ROTATION_MS: whole(60_000, 31_536_000_000, 'whole milliseconds', 2_592_000_000).default(2_592_000_000),
+  REST_AUTH: choice('on', 'off').optional(),
+  OIDC_ISSUER: sound(wrongIssuerUrl).optional(),
+  OIDC_AUDIENCE: any.optional(),
+  OIDC_JWKS_URL: sound(wrongIssuerUrl).optional(),
+  OIDC_USER_CLAIM: any.default('sub'),
+  OIDC_ROLE_CLAIM: any.default('role'),
+  OIDC_ADMIN_ROLE: any.default('ADMIN'),
+
+  /** A composed supergraph in place of the built-in one. */
+  SUPERGRAPH: any.optional(),
+  SUPERGRAPH_POLL_MS: milliseconds(3_600_000, 0),
+
+  /** What clients may do; docs/limits.md has the reasons. */
+  RATE_LIMIT: choice('on', 'off').default('on'),
+  RATE_LIMIT_STORE: choice('memory', 'mongodb').default('memory'),
+  RATE_LIMIT_CLIENT: whole(1, 1_000_000_000, 'a number of points', 6_000).optional(),
+  RATE_LIMIT_SUBGRAPH: whole(1, 1_000_000_000, 'a number of calls', 30_000).optional(),
+  MAX_COST: whole(100, 100_000_000, 'a number of fields', 100_000).default(100_000),
+  REQUEST_TIMEOUT_MS: whole(100, 600_000, 'whole milliseconds', 30_000).default(30_000),
+  SOCKETS_PER_ADDRESS: whole(1, 1_000_000, 'a number of sockets', 200).optional(),
+  OPERATIONS_PER_SOCKET: whole(1, 100_000, 'a number of operations', 100).default(100),
+  CONNECTIONS_PER_ADDRESS: whole(1, 1_000_000, 'a number of connections', 500).optional(),
+  TRUSTED_PROXIES: whole(0, 10, 'a number of proxies', 1).default(0),
+  INTROSPECTION: choice('on', 'off').optional(),
+  ALLOWED_ORIGINS: sound(wrongOrigins).default(''),
 
   DEMO_DATA: choice('on', 'off').default('on'),
   WALLET_CORE: choice('own', 'external').default('own'),
@@ -97,6 +134,14 @@ const environment = z.object({
 
   LOG_LEVEL: choice('info', 'fatal', 'error', 'warn', 'debug', 'trace', 'silent').default('info'),
   LOG_FORMAT: choice('auto', 'json', 'pretty').default('auto'),
+
+  /** Traces; the names are OpenTelemetry's. docs/tracing.md shows them. */
+  OTEL_EXPORTER_OTLP_ENDPOINT: sound(wrongCollectorUrl).optional(),
+  OTEL_TRACES_EXPORTER: choice('otlp', 'console', 'none').optional(),
+  OTEL_SERVICE_NAME: any.optional(),
+  OTEL_TRACES_SAMPLER: choice(...SAMPLERS).default('parentbased_always_on'),
+  OTEL_TRACES_SAMPLER_ARG: ratio.default(1),
+  DEBUG_EXTENSIONS: choice('on', 'off').default('off'),
 });
 
 type Environment = z.infer<typeof environment>;
@@ -121,11 +166,29 @@ export interface Config {
   readonly subgraphUrls: Readonly<Record<SubgraphName, string>>;
   /** Unset: each start makes one of its own, which serves one process. */
   readonly identitySecret: string | undefined;
+  readonly auth: AuthSettings;
+  readonly supergraph: {
+    /** A file with a composed supergraph; undefined: the built-in one. */
+    readonly path: string | undefined;
+    /** Pause between two looks at the file, in milliseconds; 0: only when it is asked for. */
+    readonly pollMs: number;
+  };
   readonly demoData: boolean;
   /** `external` hands all accounts to a foreign Wallet Core. */
   readonly walletCore: Environment['WALLET_CORE'];
+  /** What the gateway lets its clients do. */
+  readonly limits: LimitSettings;
   readonly logLevel: Environment['LOG_LEVEL'];
   readonly logFormat: Environment['LOG_FORMAT'];
+  /** Where traces go; undefined: nowhere, and nothing of OpenTelemetry is loaded. */
+  readonly tracing: TracingSettings | undefined;
+  /** `extensions.tributary` of the gateway's answers. */
+  readonly debug: {
+    /** With every answer, not only where it is asked for. */
+    readonly always: boolean;
+    /** Also to others than administrators. */
+    readonly everybody: boolean;
+  };
   readonly projectionWaitMs: number;
 }
 
@@ -146,7 +209,15 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const parsed = environment.safeParse(given);
   for (const { path, message } of parsed.error?.issues ?? []) report(path.join('.'), message);
   const engines = readEngines(given, resolve(given['DATA_DIR'] ?? '.data'), report);
-  if (!LOOPBACK.test(given['HOST'] ?? '127.0.0.1') && given['DEMO_EXPOSED'] !== 'on') report('HOST', NOT_LOOPBACK);
+  const demo = authModeOf(given['AUTH_MODE'], engines.kind) === 'demo';
+  if (demo && !LOOPBACK.test(given['HOST'] ?? '127.0.0.1') && given['DEMO_EXPOSED'] !== 'on') {
+    report('HOST', NOT_LOOPBACK);
+  }
+  const lonely = wrongOidc(given);
+  if (lonely !== undefined) report(lonely.variable, lonely.wrong);
+  if (engines.kind === 'embedded' && given['RATE_LIMIT_STORE'] === 'mongodb') {
+    report('RATE_LIMIT_STORE', 'mongodb needs MONGO_URL; embedded engines count in memory, for example memory');
+  }
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(inOrder(mistakes).join('\n'));
 
   const e = parsed.data;
@@ -157,7 +228,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     engines,
     startTimeoutMs: e.START_TIMEOUT_MS,
     host: e.HOST,
-    demoExposed: e.DEMO_EXPOSED === 'on',
+    demoExposed: demo && e.DEMO_EXPOSED === 'on',
     ports: {
       gateway: e.GATEWAY_PORT,
       user: e.USER_PORT,
@@ -182,10 +253,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       query: urlOf(e.QUERY_URL, e.QUERY_PORT),
     },
     identitySecret: e.IDENTITY_SECRET,
+    auth: readAuth(e, engines.kind),
+    supergraph: {
+      path: e.SUPERGRAPH === undefined ? undefined : resolve(e.SUPERGRAPH),
+      pollMs: e.SUPERGRAPH_POLL_MS,
+    },
     demoData: e.DEMO_DATA === 'on',
     walletCore: e.WALLET_CORE,
+    limits: limitsOf(e, demo ? 'demo' : 'required'),
     logLevel: e.LOG_LEVEL,
     logFormat: e.LOG_FORMAT,
+    tracing: tracingOf(e),
+    debug: { always: e.DEBUG_EXTENSIONS === 'on', everybody: demo },
     projectionWaitMs: e.PROJECTION_WAIT_MS,
   };
 }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { PortInUse } from '../http/http.js';
 import { ANONYMOUS, IDENTITY_HEADER, IDENTITY_TTL_MS, signIdentity } from '../identity/identity.js';
+import { DEADLINE_HEADER } from './request.js';
 import { ADMIN, ask, tinyService, token, type Answer } from './tiny-service.js';
 
 const lines: Record<string, unknown>[] = [];
@@ -59,6 +60,23 @@ describe('identity', () => {
     expect(data).toEqual({ _entities: [{ price: '0.01' }] });
     expect((await query('{ _service { sdl } }')).data).toHaveProperty('_service.sdl');
   });
+});
+
+test('a caller that waits no longer is answered 504 by then; one that says nonsense is waited for', async () => {
+  const answers = [new Promise<string>(() => undefined)];
+  const slow = tinyService({ slow: () => answers.shift() ?? Promise.resolve('done') });
+  await slow.service.start();
+  try {
+    const call = (deadline: string) =>
+      ask(slow.service.url, '{ slow }', undefined, { [IDENTITY_HEADER]: token(ADMIN), [DEADLINE_HEADER]: deadline });
+    const late = await call('50');
+    expect([late.status, first(late)['code']]).toEqual([504, 'UNAVAILABLE']);
+    for (const deadline of ['60000', '-1', 'soon', '9999999999']) {
+      expect((await call(deadline)).data).toEqual({ slow: 'done' });
+    }
+  } finally {
+    await slow.service.stop();
+  }
 });
 
 describe('errors', () => {

@@ -1,16 +1,17 @@
 import { HeaderMap } from '@apollo/server';
 import { buildSubgraphSchema } from '@apollo/subgraph';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { GraphQLError, Kind, parse, type GraphQLSchema } from 'graphql';
 import type { SubgraphName } from '../config/config.js';
 import { registerHealth } from '../http/health.js';
 import { close, createHttpApp, listen } from '../http/http.js';
 import { IDENTITY_HEADER, verifyIdentity, type Identity } from '../identity/identity.js';
+import { failureOf, tracer, type Span } from '../observability/tracing.js';
 import type { Check, Service, SubgraphDeps } from '../service/service.js';
 import { createApollo } from './apollo.js';
 import type { RequestContext } from './context.js';
 import { errorBody } from './errors.js';
-import { createRequestContext } from './request.js';
+import { createRequestContext, DEBUG_HEADER, millisecondsLeft, TRACEPARENT_HEADER } from './request.js';
 import { SCALARS } from './scalars.js';
 import { subscriptionHooks } from './subscriptions.js';
 import { serveWebSocket, type WebSocketEndpoint } from './websocket.js';
@@ -22,6 +23,9 @@ export const GRAPHQL_PATH = '/graphql';
 
 /** A federated fetch names every entity it wants, so requests are larger than a client's may be. */
 const BODY_LIMIT = 8 * 1024 * 1024; // 8 MiB
+
+/** Longer than that nobody waits to hear how old an answer is. */
+const STALENESS_WITHIN_MS = 500; // half a second
 
 export interface GraphqlServiceOptions<C extends RequestContext> {
   /** `order-api`. */
@@ -41,7 +45,17 @@ export interface GraphqlServiceOptions<C extends RequestContext> {
   readonly checks?: () => Promise<readonly Check[]>;
   /** Whether to serve subscriptions over graphql-ws. */
   readonly websocket?: boolean | { readonly maxPayload?: number };
+  /** How far behind its answers are; told to callers that ask with DEBUG_HEADER, in `extensions.tributary`. */
+  readonly staleness?: () => Promise<Staleness>;
   readonly extraRoutes?: (app: FastifyInstance) => void;
+}
+
+/** What the views lack of the log. */
+export interface Staleness {
+  /** Records that are not yet in them. */
+  readonly records: number;
+  /** How long the oldest of those has been in the log, in milliseconds: 0 when there is none, null when it is unknown. */
+  readonly milliseconds: number | null;
 }
 
 export interface GraphqlService extends Service {
@@ -51,7 +65,8 @@ export interface GraphqlService extends Service {
 
 /**
  * A subgraph's API. Every call needs an identity token made for this subgraph, introspection and `_entities` included:
- * without one it answers 401 and executes nothing. Errors are mapped by errors.ts. `stop` lets requests in hand finish,
+ * without one it answers 401 and executes nothing. Errors are mapped by errors.ts. A caller that says how long it waits
+ * (DEADLINE_HEADER) is answered 504 by then, whatever becomes of what it asked for. `stop` lets requests in hand finish,
  * closes idle connections at once and WebSockets with 1001. Runs once: a stopped service does not start again.
  */
 export function createGraphqlService<C extends RequestContext = RequestContext>(
@@ -77,15 +92,47 @@ export function createGraphqlService<C extends RequestContext = RequestContext>(
   const contextOf = (request: FastifyRequest): C =>
     context(createRequestContext(identityOf(request), request.headers, log));
 
-  app.post(GRAPHQL_PATH, async (request, reply) => {
-    const { status, headers, body } = await apollo.executeHTTPGraphQLRequest({
+  /** An answer does not wait long for what it says besides, and does not fail of it. */
+  const stalenessNow = () =>
+    within(STALENESS_WITHIN_MS, options.staleness?.() ?? Promise.resolve(undefined)).catch(() => undefined);
+
+  /** A span around the answer, under the caller's. */
+  const traced = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const span = startSpan(name, request);
+    if (span === undefined) return serve(request, reply);
+    let failure: string | undefined;
+    try {
+      return await serve(request, reply);
+    } catch (error) {
+      failure = failureOf(error);
+      throw error;
+    } finally {
+      span.set('http.response.status_code', reply.statusCode);
+      span.end(failure ?? (reply.statusCode >= 500 ? String(reply.statusCode) : undefined));
+    }
+  };
+
+  const serve = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const said: { staleness?: Staleness | undefined } = {};
+    const running = apollo.executeHTTPGraphQLRequest({
       httpGraphQLRequest: { method: 'POST', headers: headersOf(request), search: '', body: request.body },
-      context: () => new Promise((resolve) => resolve(contextOf(request))),
+      context: async () => {
+        const made = contextOf(request);
+        // Before anything is read: what follows can only be newer than it says.
+        if (request.headers[DEBUG_HEADER] === '1') said.staleness = await stalenessNow();
+        return made;
+      },
     });
+    const answer = await within(millisecondsLeft(request.headers), running);
+    if (answer === undefined) return reply.code(504).send(errorBody('UNAVAILABLE', 'The caller waits no longer.'));
+    const { status, headers, body } = answer;
     if (body.kind !== 'complete') throw new Error('Incremental delivery is not served.');
     for (const [header, value] of headers) void reply.header(header, value);
-    return reply.code(status ?? 200).send(body.string);
-  });
+    const text = said.staleness === undefined ? body.string : withExtension(body.string, said);
+    return reply.code(status ?? 200).send(text);
+  };
+
+  app.post(GRAPHQL_PATH, traced);
 
   let serving = false;
   let stopped: Promise<void> | undefined;
@@ -96,7 +143,7 @@ export function createGraphqlService<C extends RequestContext = RequestContext>(
     { name: 'listener', ok: serving },
     ...((await options.checks?.()) ?? []),
   ];
-  registerHealth(app, { name, checks, metrics });
+  registerHealth(app, { name, checks, metrics, log });
   options.extraRoutes?.(app);
 
   const stop = async (): Promise<void> => {
@@ -130,6 +177,20 @@ export function createGraphqlService<C extends RequestContext = RequestContext>(
   };
 }
 
+/** What it resolves to, or undefined when that takes longer. */
+async function within<T>(milliseconds: number | undefined, running: Promise<T>): Promise<T | undefined> {
+  if (milliseconds === undefined) return running;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), milliseconds);
+  });
+  try {
+    return await Promise.race([running, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** The federated schema, with those of our scalars that it declares. */
 function buildSchema(typeDefs: string, resolvers: object): GraphQLSchema {
   const document = parse(typeDefs);
@@ -140,6 +201,26 @@ function buildSchema(typeDefs: string, resolvers: object): GraphQLSchema {
   );
   const scalars = Object.fromEntries(Object.entries(SCALARS).filter(([scalar]) => declared.has(scalar)));
   return buildSubgraphSchema([{ typeDefs: document, resolvers: { ...scalars, ...resolvers } }]);
+}
+
+/** Begins the span of a request, whose context is then the span's; undefined when tracing is off. */
+function startSpan(service: string, { headers, body }: FastifyRequest): Span | undefined {
+  if (tracer === undefined) return undefined;
+  const { operationName } = (body ?? {}) as { readonly operationName?: unknown };
+  const span = tracer.start(`${service} POST ${GRAPHQL_PATH}`, 'server', headers[TRACEPARENT_HEADER] as string, {
+    'http.request.method': 'POST',
+    'http.route': GRAPHQL_PATH,
+    'url.path': GRAPHQL_PATH,
+    ...(typeof operationName === 'string' && { 'graphql.operation.name': operationName }),
+  });
+  headers[TRACEPARENT_HEADER] = span.traceparent;
+  return span;
+}
+
+/** An answer with one more thing under `extensions.tributary`. */
+function withExtension(text: string, extension: object): string {
+  const { extensions, ...answer } = JSON.parse(text) as { readonly extensions?: object };
+  return JSON.stringify({ ...answer, extensions: { ...extensions, tributary: extension } });
 }
 
 /** Only what Apollo looks at: Fastify has already parsed the body by its content type. */

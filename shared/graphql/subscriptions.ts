@@ -14,6 +14,7 @@ import { IDENTITY_EXTENSION, IDENTITY_HEADER, type Identity } from '../identity/
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import type { RequestContext } from './context.js';
+import { takeCause } from './cause.js';
 import { toClientError } from './errors.js';
 import { createRequestContext, requestIdOf } from './request.js';
 import type { ConnectionParams, SocketExtra } from './websocket.js';
@@ -103,11 +104,13 @@ export function subscriptionHooks<C extends RequestContext>(
     },
 
     onNext({ extra }: { readonly extra: Extra }, id, _payload, { contextValue }, { errors, data = null }) {
-      if (errors === undefined) return undefined;
-      const mapped = clientErrors(errors, contextValue as RequestContext);
+      const mapped = errors && clientErrors(errors, contextValue as RequestContext);
+      const tributary = takeCause(contextValue as RequestContext, mapped && String(mapped[0]?.extensions?.['code']));
+      const extensions = tributary && { extensions: { tributary } };
+      if (mapped === undefined) return extensions && { data, ...extensions };
       // A subscription that could not begin answers with its errors alone.
       if (extra.running?.has(id) !== true) count(String(mapped[0]?.extensions?.['code']));
-      return { data, errors: mapped };
+      return { data, errors: mapped, ...extensions };
     },
 
     onError(_ctx, _id, { extensions }, errors) {

@@ -49,6 +49,37 @@ describe('the socket', () => {
     ).toMatchObject({ code });
   });
 
+  test('keeps the protocol: 4400, 4401, 4406, 4408, 4409 and 4429 as it says', async () => {
+    const init = JSON.stringify({ type: 'connection_init', payload: connectionParams() });
+    const subscribe = (id: string) =>
+      JSON.stringify({
+        id,
+        type: 'subscribe',
+        payload: { query: 'subscription { forever }', extensions: operationExtensions() },
+      });
+    const ours = ['graphql-transport-ws'];
+    const closing = (protocols: string[], ...messages: string[]) => {
+      const socket = new WebSocket(address(), protocols);
+      socket.on('error', () => undefined);
+      socket.once('open', () => socket.send(messages.shift() ?? ''));
+      socket.on('message', (data: Buffer) => {
+        if (data.toString().includes('connection_ack')) messages.splice(0).forEach((message) => socket.send(message));
+      });
+      return new Promise((resolve) => socket.once('close', resolve));
+    };
+    const silent = new WebSocket(address(), 'graphql-transport-ws');
+    const codes = await Promise.all([
+      closing(ours, 'garbage'),
+      closing(ours, '{"type":"subscribe","id":"1"}'),
+      closing(ours, subscribe('1')),
+      closing([], init),
+      new Promise((resolve) => silent.once('close', resolve)),
+      closing(ours, init, subscribe('1'), subscribe('1')),
+      closing(ours, init, init),
+    ]);
+    expect(codes).toEqual([4400, 4400, 4401, 4406, 4408, 4409, 4429]);
+  });
+
   test('is served on the GraphQL path only', async () => {
     const socket = new WebSocket(`${address()}/elsewhere`, 'graphql-transport-ws');
     expect(await new Promise((resolve) => socket.on('error', resolve))).toMatchObject({

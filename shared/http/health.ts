@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import type { Check } from '../service/service.js';
 
@@ -11,17 +12,19 @@ export interface HealthOptions {
   /** What it depends on. A rejection or silence counts as a failed check. */
   readonly checks: () => Promise<readonly Check[]>;
   readonly metrics: Metrics;
+  /** What went wrong is written here; those who ask may be anybody. */
+  readonly log: Logger;
 }
 
 /**
  * `/livez`: the process answers. `/readyz` and its alias `/healthz`: every check passes (200) or one does not (503), with
  * the checks in the body. `/metrics`: the process's metrics in Prometheus' text format.
  */
-export function registerHealth(app: FastifyInstance, { name, checks, metrics }: HealthOptions): void {
+export function registerHealth(app: FastifyInstance, { name, checks, metrics, log }: HealthOptions): void {
   app.get('/livez', () => ({ service: name, status: 'ok' }));
   for (const path of ['/readyz', '/healthz']) {
     app.get(path, async (_request, reply) => {
-      const results = await settled(checks);
+      const results = await settled(checks, log);
       const ok = results.every((check) => check.ok);
       return reply.code(ok ? 200 : 503).send({ service: name, status: ok ? 'ok' : 'unavailable', checks: results });
     });
@@ -31,7 +34,7 @@ export function registerHealth(app: FastifyInstance, { name, checks, metrics }: 
   );
 }
 
-async function settled(checks: () => Promise<readonly Check[]>): Promise<readonly Check[]> {
+async function settled(checks: () => Promise<readonly Check[]>, log: Logger): Promise<readonly Check[]> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<readonly Check[]>((resolve) => {
     const detail = `no answer within ${CHECK_TIMEOUT_MS} ms`;
@@ -40,7 +43,8 @@ async function settled(checks: () => Promise<readonly Check[]>): Promise<readonl
   try {
     return await Promise.race([checks(), late]);
   } catch (error) {
-    return [{ name: 'checks', ok: false, detail: error instanceof Error ? error.message : String(error) }];
+    log.error({ err: error }, 'the checks failed');
+    return [{ name: 'checks', ok: false, detail: 'The checks failed.' }];
   } finally {
     clearTimeout(timer);
   }

@@ -2,7 +2,9 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
 import type { FastifyInstance } from 'fastify';
 import { silentLogger } from '../observability/logger.js';
-import { close, createHttpApp, listen, refuseOtherMethods } from './http.js';
+import { createMetrics } from '../observability/metrics.js';
+import { registerHealth } from './health.js';
+import { close, createHttpApp, limitConnections, listen, refuseOtherMethods } from './http.js';
 
 const opened: FastifyInstance[] = [];
 afterEach(() => Promise.all(opened.splice(0).map(close)));
@@ -83,4 +85,38 @@ test('other methods are 405 with Allow, whatever their body', async () => {
     expect(await response.json()).toMatchObject({ code: 'VALIDATION', status: 405 });
   }
   expect((await fetch(url, { method: 'HEAD' })).status).toBe(200);
+});
+
+test('checks that fail as a whole are 503, and what went wrong is not told', async () => {
+  const app = newApp();
+  const checks = () => Promise.reject(new Error('connect ECONNREFUSED 10.1.2.3:3306'));
+  registerHealth(app, { name: 'test', checks, metrics: createMetrics(), log: silentLogger() });
+  const response = await fetch(`${await start(app)}/readyz`);
+  expect([response.status, await response.json()]).toEqual([
+    503,
+    { service: 'test', status: 'unavailable', checks: [{ name: 'checks', ok: false, detail: 'The checks failed.' }] },
+  ]);
+});
+
+test('connections are counted by what is taken for one address, whatever each says of itself', async () => {
+  const outcome = async (addressOf: (socket: Socket) => string): Promise<number> => {
+    const app = newApp();
+    limitConnections(app, 1, addressOf);
+    app.get('/', () => ({}));
+    const { port } = new URL(await start(app));
+    const clients = [1, 2].map(() => {
+      const socket = connect(Number(port), '127.0.0.1');
+      const client = { socket, answered: false, closed: false };
+      socket.on('data', () => (client.answered = true));
+      socket.on('error', () => undefined);
+      socket.on('close', () => (client.closed = true));
+      socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+      return client;
+    });
+    await until(() => clients.every(({ answered, closed }) => answered || closed));
+    for (const { socket } of clients) socket.destroy();
+    return clients.filter(({ answered }) => answered).length;
+  };
+  expect(await outcome(({ remotePort }) => String(remotePort))).toBe(2);
+  expect(await outcome(() => '2001:db8:0:1::/64')).toBe(1);
 });

@@ -1,3 +1,5 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { hostInUrl } from '../config/config.js';
 import { AppError, type ErrorCode } from '../errors/errors.js';
@@ -19,8 +21,25 @@ export class PortInUse extends Error {
   }
 }
 
+/** How long a client may take; all in milliseconds. Who takes longer is answered 408, where that is possible, and cut off. */
+export const TIMEOUTS = {
+  /** For the head of a request, from its connection or the answer before: against clients that trickle. */
+  headers: 10_000, // 10 seconds
+  /** For a whole request, its body included. */
+  request: 30_000, // 30 seconds
+  /** Between requests on one connection; longer than load balancers wait, so that it is they who close. */
+  keepAlive: 72_000, // 72 seconds
+  /** Without a byte in either direction: for clients that ask and do not read. */
+  stalled: 120_000, // 2 minutes
+  /** How often connections are looked at, so how much later than said they may end. */
+  check: 1_000, // 1 second
+};
+
+export type Timeouts = typeof TIMEOUTS;
+
 export interface HttpAppOptions {
   readonly log: Logger;
+  readonly timeouts?: Partial<Timeouts>;
   /** Largest request body in bytes; larger ones get 413 before they are read. 1 MiB when absent. */
   readonly bodyLimit?: number;
   /** The body of an error that no route answered itself: bad JSON, too large, unknown path, a thrown error. */
@@ -35,10 +54,12 @@ export interface HttpAppOptions {
  */
 export function createHttpApp({
   log,
+  timeouts = {},
   bodyLimit,
   errorBody,
   errorType = 'application/json',
 }: HttpAppOptions): FastifyInstance {
+  const { headers, request, keepAlive, stalled, check } = { ...TIMEOUTS, ...timeouts };
   const answer = (reply: FastifyReply, status: number, code: ErrorCode, message: string) =>
     reply
       .code(status)
@@ -49,6 +70,22 @@ export function createHttpApp({
   const app = fastify({
     logger: false,
     ...(bodyLimit !== undefined && { bodyLimit }),
+    requestTimeout: request,
+    keepAliveTimeout: keepAlive,
+    connectionTimeout: stalled,
+    http: { headersTimeout: headers, connectionsCheckingInterval: check },
+    clientErrorHandler: (error, socket) => {
+      const [status, code, message] = notHttp(error);
+      const body = JSON.stringify(errorBody(code, message, status));
+      // What was being answered when the rest of the connection turned out to be garbage is not mixed with this.
+      if (socket.writable && socket.bytesWritten === 0) {
+        socket.write(
+          `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: ${errorType}\r\n` +
+            `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+        );
+      }
+      socket.destroySoon();
+    },
     forceCloseConnections: 'idle',
     // The hook below answers in our own words.
     return503OnClosing: false,
@@ -83,6 +120,39 @@ export function createHttpApp({
     return answer(reply, 500, 'INTERNAL', message);
   });
   return app;
+}
+
+/** What to say to a connection that sends no request that can be read: a status, a code, a message. */
+function notHttp({ code }: NodeJS.ErrnoException): [number, ErrorCode, string] {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return [408, 'VALIDATION', 'The request took too long to arrive.'];
+  if (code === 'HPE_HEADER_OVERFLOW') return [431, 'VALIDATION', 'The head of the request is too large.'];
+  return [400, 'VALIDATION', 'That is no HTTP request.'];
+}
+
+/**
+ * Cuts off connections of an address that has more of them than it may.
+ * @param addressOf what counts as one address: of IPv6, everybody has more of them than anyone could count
+ */
+export function limitConnections(
+  app: FastifyInstance,
+  perAddress: number,
+  addressOf: (socket: Socket) => string,
+): void {
+  const open = new Map<string, number>();
+  app.server.on('connection', (socket: Socket) => {
+    const address = addressOf(socket);
+    const before = open.get(address) ?? 0;
+    if (before >= perAddress) {
+      socket.destroy();
+      return;
+    }
+    open.set(address, before + 1);
+    socket.once('close', () => {
+      const left = (open.get(address) ?? 1) - 1;
+      if (left === 0) open.delete(address);
+      else open.set(address, left);
+    });
+  });
 }
 
 /** Answers 405 with an Allow header to what is neither HEAD nor one of these methods, whatever its body. */
