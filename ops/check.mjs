@@ -92,6 +92,7 @@ const left = () => Math.max(Math.round(LIMIT_MS - performance.now()), 1_000);
  */
 const TESTS = [
   { name: 'tests', script: ['npm', 'test', '--'] },
+  { name: 'browser tests', script: ['npm', 'run', '--silent', 'test:browser', '--'], limitMs: left },
   { name: 'engine tests', script: node('ops/engines-test.mjs').flat(), limitMs: left },
   {
     name: 'fault tests, one of each kind',
