@@ -77,12 +77,26 @@ export default defineConfig(
     languageOptions: {
       globals: {
         AbortController: 'readonly',
+        AbortSignal: 'readonly',
+        URL: 'readonly',
         console: 'readonly',
         process: 'readonly',
         setTimeout: 'readonly',
         fetch: 'readonly',
         performance: 'readonly',
       },
+    },
+  },
+  {
+    files: ['**/*.page.js'],
+    languageOptions: {
+      globals: Object.fromEntries(
+        [
+          ...['URL', 'URLSearchParams', 'WebSocket', 'addEventListener', 'clearInterval', 'clearTimeout', 'crypto'],
+          ...['document', 'fetch', 'history', 'location', 'matchMedia', 'performance', 'removeEventListener'],
+          ...['setInterval', 'setTimeout'],
+        ].map((name) => [name, 'readonly']),
+      ),
     },
   },
   {

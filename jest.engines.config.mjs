@@ -12,6 +12,7 @@ const END_TO_END = [
   'subscriptions',
   'bad-requests',
   'saga.property',
+  'tracing',
 ].map((suite) => `<rootDir>/tests/${suite}.test.ts`);
 
 export default {

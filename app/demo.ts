@@ -3,12 +3,14 @@ import type { CommandContext } from '../shared/commands/commands.js';
 import type { DocumentStore } from '../shared/document-store/port.js';
 import { AppError } from '../shared/errors/errors.js';
 import type { OrderState } from '../shared/events/states.js';
+import type { Identity } from '../shared/identity/identity.js';
 import type { Logger } from '../shared/observability/logger.js';
 import type { Config } from '../shared/config/config.js';
 import type { Subgraphs } from './system.js';
 
-/** Who everybody is in demo mode. */
+/** Who everybody without a token is in demo mode. */
 export const DEMO_ADMIN_ID = '0190a000-0000-7000-8000-000000000001';
+export const DEMO_ADMIN: Identity = { role: 'ADMIN', userId: DEMO_ADMIN_ID };
 
 interface Person {
   readonly id: string;
@@ -76,6 +78,12 @@ export const DEMO_PRODUCTS = [
   product(25, 'Signed Print, Limited', 99_900, 0, 'Sold out.'),
 ] as const;
 
+/** Good in demo mode only, where whoever shows no token is an administrator anyway. */
+export const DEMO_PASSWORDS: ReadonlyMap<string, string> = new Map([
+  [DEMO_ADMIN_ID, 'demo-admin'],
+  [demoId(1, 2), 'demo-joao'],
+]);
+
 const MARKER = { collection: 'settings', id: 'demo-data' };
 
 type WriteSide = Pick<Subgraphs, 'user' | 'product' | 'order' | 'balance'>;
@@ -83,6 +91,7 @@ type WriteSide = Pick<Subgraphs, 'user' | 'product' | 'order' | 'balance'>;
 export interface DemoOptions {
   /** Accounts of a foreign Wallet Core are not ours to make. */
   readonly walletCore: Config['walletCore'];
+  readonly auth: Config['auth'];
   /** How long a step waits for what other services have yet to hear of, in milliseconds; 10 s when absent. */
   readonly patienceMs?: number;
 }
@@ -96,12 +105,17 @@ export async function loadDemoData(
   { user, product, order, balance }: WriteSide,
   documents: DocumentStore,
   log: Logger,
-  { walletCore, patienceMs = 10_000 }: DemoOptions,
+  { walletCore, auth, patienceMs = 10_000 }: DemoOptions,
 ): Promise<boolean> {
+  const passwords = auth.mode === 'demo' ? DEMO_PASSWORDS : new Map<string, string>();
   await documents.ensureCollections([{ name: MARKER.collection, indexes: [] }]);
-  if ((await documents.get(MARKER.collection, MARKER.id)) !== null) return false;
+  if ((await documents.get(MARKER.collection, MARKER.id)) !== null) {
+    // Loaded in another mode, or by a version that had none.
+    await user.commands.giveDemoPasswords(passwords);
+    return false;
+  }
   const context: CommandContext = {
-    identity: { role: 'ADMIN', userId: DEMO_ADMIN_ID },
+    identity: DEMO_ADMIN,
     requestId: `demo-${randomUUID()}`,
     traceparent: null,
     log,
@@ -112,6 +126,8 @@ export async function loadDemoData(
   for (const { id, name, email, role } of DEMO_USERS) {
     await user.commands.create(context, { name, email, role, ...key(id) }, id);
   }
+  // Meanwhile: hashing takes its time, and no thread that anybody else needs. Told of at the end, should it fail.
+  const hashed = Promise.allSettled([user.commands.giveDemoPasswords(passwords)]);
   for (const { id, ...input } of DEMO_PRODUCTS) {
     await product.commands.create(context, { ...input, ...key(id) }, id);
   }
@@ -120,6 +136,7 @@ export async function loadDemoData(
     await balance.commands.deposit(context, { accountId: id, amount, ...key(`${id}:deposit`) });
   }
   await loadOrders(order.commands, context, key, repeat);
+  for (const outcome of await hashed) if (outcome.status === 'rejected') throw outcome.reason;
 
   await documents.putIfNewer(MARKER.collection, [{ id: MARKER.id, version: 1, doc: { loaded: true } }]);
   log.info({ users: DEMO_USERS.length, products: DEMO_PRODUCTS.length }, 'demo data loaded');

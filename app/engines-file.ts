@@ -14,7 +14,8 @@ export function enginesFile(env: Env): string {
 }
 
 /**
- * The environment with what that file says, which wins: whoever writes --engines means those servers.
+ * The environment with what that file says, which wins: whoever writes --engines means those servers. They are there to try
+ * things on, so the demo administrator is too, unless AUTH_MODE says otherwise.
  * @throws UserError where there is no such file
  */
 export function withEngines(env: Env): Env {
@@ -26,7 +27,7 @@ export function withEngines(env: Env): Env {
     throw new UserError(`No engines run here: ${file} is not there. Start them with: npm run engines`);
   }
   const lines = text.split('\n').filter((line) => /^\s*[A-Z]/.test(line));
-  return { ...env, ...Object.fromEntries(lines.map(keyAndValue)) };
+  return { AUTH_MODE: 'demo', ...env, ...Object.fromEntries(lines.map(keyAndValue)) };
 }
 
 function keyAndValue(line: string): [string, string] {

@@ -58,10 +58,12 @@ program
 
 if (!isRun) {
   // Their options are part of --help, so they are loaded for every command but the one that has no time.
+  const { adminCommand } = await import('./commands/admin.js');
   const { dlqCommand } = await import('./commands/dlq.js');
   const { outboxCommand } = await import('./commands/outbox.js');
   const { projectionsCommand } = await import('./commands/projections.js');
-  for (const command of [dlqCommand, outboxCommand, projectionsCommand]) program.addCommand(command(toolbox));
+  for (const command of [adminCommand, dlqCommand, outboxCommand, projectionsCommand])
+    program.addCommand(command(toolbox));
 }
 // Whoever reads may have seen enough, as `head` does.
 if (!isRun) process.stdout.on('error', () => process.exit(EXIT.clean));

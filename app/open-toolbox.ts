@@ -41,7 +41,7 @@ export function openToolbox(source: ToolboxSource): OwnedToolbox {
     get log() {
       return source.log();
     },
-    engines: () => open(ALL_ENGINES),
+    engines: (needs = ALL_ENGINES) => open(needs),
     documents: async () => (await open(['documents'])).documents,
     database: (subgraph) =>
       once(subgraph, async () =>

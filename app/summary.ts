@@ -11,6 +11,7 @@ export function summary(config: Config, readyInMs: number): string {
     '',
     `GraphQL       http://${gateway}/graphql   (in a browser: Apollo Sandbox)`,
     `GraphiQL      http://${gateway}/graphiql  (works offline)`,
+    `Live          http://${gateway}/live      (one order, as it happens)`,
     `WebSocket     ws://${gateway}/graphql     (graphql-transport-ws)`,
     `REST          http://${here}:${ports.rest}/balances/{account_id}`,
     `Health        http://${gateway}/readyz    (also /livez, /metrics)`,
@@ -18,7 +19,9 @@ export function summary(config: Config, readyInMs: number): string {
     '',
     `Try           ${somethingToTry(config)}`,
     '',
-    'AUTH_MODE=demo: whoever has no token acts as the demo administrator.',
+    config.auth.mode === 'demo'
+      ? 'AUTH_MODE=demo: whoever has no token acts as the demo administrator.'
+      : 'AUTH_MODE=required: whoever has no token is anonymous, and sees products only.',
     config.demoExposed
       ? `DEMO_EXPOSED=on: it listens on ${host}, and whoever reaches it is that administrator.`
       : `Everything listens on ${host} only.`,

@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import type { buildGateway } from '../gateway/app.js';
-import { SUBGRAPHS, type Config, type SubgraphName } from '../shared/config/config.js';
+import { ConfigError, SUBGRAPHS, type Config, type SubgraphName } from '../shared/config/config.js';
+import { JWKS_PATH, makeVerifier } from '../shared/identity/tokens.js';
+import { ANONYMOUS } from '../shared/identity/identity.js';
 import { createHealthServer } from '../shared/http/health-server.js';
 import type { Logger } from '../shared/observability/logger.js';
 import type { Metrics } from '../shared/observability/metrics.js';
@@ -11,7 +14,8 @@ import type { OrderSubgraph } from '../subgraphs/order/app.js';
 import type { ProductSubgraph } from '../subgraphs/product/app.js';
 import type { QuerySubgraph } from '../subgraphs/query/app.js';
 import type { UserSubgraph } from '../subgraphs/user/app.js';
-import supergraphSdl from '../supergraph.graphql';
+import builtInSupergraph from '../supergraph.graphql';
+import { DEMO_ADMIN } from './demo.js';
 import type { Engines } from './engines.js';
 import { PROCESS_NAMES, PROCESSES, type ProcessName } from './processes.js';
 
@@ -21,8 +25,8 @@ export interface SystemDeps {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly now: () => number;
-  /** Who a client is, by its HTTP headers or WebSocket connection parameters. */
-  readonly authenticate: Parameters<typeof buildGateway>[0]['authenticate'];
+  /** Who a client is; by its access token, or the lack of one, when absent. */
+  readonly authenticate?: Parameters<typeof buildGateway>[0]['authenticate'];
 }
 
 /** The subgraphs by name. */
@@ -40,6 +44,8 @@ export interface Running {
   readonly subgraphs: Partial<Subgraphs>;
   /** Where the gateway listens; empty where it does not run here. */
   readonly gatewayUrl: string;
+  /** Has the gateway look into the file with its supergraph; nothing where it does not run here, or has no file. */
+  readonly reloadSupergraph: () => Promise<void>;
   /** Stops taking work, finishes what is in hand, closes the engines. */
   readonly stop: () => Promise<void>;
 }
@@ -65,6 +71,7 @@ async function together(steps: readonly Promise<void>[]): Promise<void> {
 /** Everything in one process. */
 export interface System extends Subgraphs {
   readonly gatewayUrl: string;
+  readonly reloadSupergraph: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -92,8 +99,8 @@ export async function buildSubgraph<N extends SubgraphName>(
  * Rejects with PortInUse when a port is taken; whatever had started is stopped again.
  */
 export async function startSystem(deps: SystemDeps): Promise<System> {
-  const { subgraphs, gatewayUrl, stop } = await startProcesses(PROCESS_NAMES, deps, { health: false });
-  return { ...(subgraphs as Subgraphs), gatewayUrl, stop };
+  const { subgraphs, ...running } = await startProcesses(PROCESS_NAMES, deps, { health: false });
+  return { ...(subgraphs as Subgraphs), ...running };
 }
 
 /**
@@ -104,12 +111,13 @@ export async function startSystem(deps: SystemDeps): Promise<System> {
  */
 export async function startProcesses(
   names: readonly ProcessName[],
-  { config, engines, log, metrics, now, authenticate }: SystemDeps,
+  { config, engines, log, metrics, now, ...rest }: SystemDeps,
   { health }: { readonly health: boolean },
 ): Promise<Running> {
   const identitySecret = config.identitySecret ?? randomBytes(32).toString('hex');
   const { eventLog, documents, openDatabase } = engines;
-  const deps = { config, identitySecret, log, metrics, now, eventLog, documents, openDatabase };
+  const jwksUrl = (): URL => new URL(JWKS_PATH, urlOf('user'));
+  const deps = { config, identitySecret, log, metrics, now, eventLog, documents, openDatabase, jwksUrl };
 
   const subgraphs: { -readonly [N in SubgraphName]?: Subgraphs[N] } = {};
   const opened: { close(): Promise<void> }[] = [engines];
@@ -170,7 +178,9 @@ export async function startProcesses(
     // One by one: what several have in common is loaded once either way.
     for (const part of parts) await LOADERS[part]();
     await together(parts.map(startSubgraph));
-    if (runs('gateway', 'api') === undefined) return { subgraphs, gatewayUrl: '', stop };
+    if (runs('gateway', 'api') === undefined) {
+      return { subgraphs, gatewayUrl: '', reloadSupergraph: () => Promise.resolve(), stop };
+    }
     const { buildGateway } = await import('../gateway/app.js');
     const { SCALARS } = await import('../shared/graphql/scalars.js');
     const gateway = buildGateway({
@@ -179,15 +189,35 @@ export async function startProcesses(
       log,
       metrics,
       now,
-      authenticate,
+      authenticate: rest.authenticate ?? (await byToken(config, jwksUrl, now)),
       scalars: SCALARS,
-      supergraphSdl,
+      ...(await supergraphOf(config)),
       subgraphs: Object.fromEntries(SUBGRAPHS.map((name) => [name, { url: `${urlOf(name)}/graphql` }])),
     });
     await start(gatewayLane, gateway);
-    return { subgraphs, gatewayUrl: gateway.url, stop };
+    return { subgraphs, gatewayUrl: gateway.url, reloadSupergraph: () => gateway.reloadSupergraph(), stop };
   } catch (error) {
     await stop().catch((failure: unknown) => log.error({ err: failure }, 'could not stop cleanly'));
     throw error;
+  }
+}
+
+/** Clients by their access tokens; whoever has none is the demo administrator in demo mode, else anonymous. */
+async function byToken({ auth }: Config, jwksUrl: () => URL, now: () => number) {
+  const { authenticateByToken } = await import('../gateway/auth.js');
+  const verifier = makeVerifier({ jwksUrl, oidc: auth.oidc, now });
+  return authenticateByToken({ verifier, withoutToken: auth.mode === 'demo' ? DEMO_ADMIN : ANONYMOUS });
+}
+
+/** @throws ConfigError when the file that SUPERGRAPH names cannot be read */
+async function supergraphOf({ supergraph: { path, pollMs } }: Config) {
+  if (path === undefined) return { supergraphSdl: builtInSupergraph };
+  try {
+    return { supergraphSdl: await readFile(path, 'utf8'), supergraphFile: { path, pollMs } };
+  } catch (error) {
+    const { code = 'it failed' } = error as NodeJS.ErrnoException;
+    throw new ConfigError(`SUPERGRAPH: ${path} cannot be read: ${code}. \`npm run compose\` writes one`, {
+      cause: error,
+    });
   }
 }

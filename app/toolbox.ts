@@ -2,7 +2,7 @@ import type { Config } from '../shared/config/config.js';
 import type { Database } from '../shared/database/port.js';
 import type { DocumentStore } from '../shared/document-store/port.js';
 import type { Logger } from '../shared/observability/logger.js';
-import type { Engines } from './engines.js';
+import type { EngineName, Engines } from './engines.js';
 
 /** The subgraphs that have a database of their own. */
 export const WRITE_SUBGRAPHS = ['user', 'product', 'order', 'balance'] as const;
@@ -12,7 +12,7 @@ export type WriteSubgraphName = (typeof WRITE_SUBGRAPHS)[number];
 export interface Toolbox {
   readonly config: Config;
   readonly log: Logger;
-  engines(): Promise<Engines>;
+  engines(needs?: readonly EngineName[]): Promise<Engines>;
   /** The documents alone, which are there while the log is away. */
   documents(): Promise<DocumentStore>;
   /** A write subgraph's database as it is, not migrated, and alone: log and documents may be away. */

@@ -19,7 +19,7 @@ export class IdentityTokens {
 
   /** A token that is valid for at least half a minute from now. */
   tokenFor(identity: Identity, subgraph: string): string {
-    const key = `${subgraph} ${identity.role} ${identity.userId ?? ''}`;
+    const key = `${subgraph} ${identity.role} ${identity.userId ?? ''} ${identity.address ?? ''}`;
     const now = this.now();
     const known = this.tokens.get(key);
     if (known !== undefined && now - known.signedAt < REUSE_MS) return known.token;

@@ -1,4 +1,4 @@
-/** What every bundle of ours has in common: ES modules for Node 20, `.graphql` files as text. */
+/** What every bundle of ours has in common: ES modules for Node 20; `.graphql` files, and those for the browser, as text. */
 import { readFileSync } from 'node:fs';
 
 // CommonJS packages inside the bundle expect these three.
@@ -18,7 +18,7 @@ export const COMMON = {
   target: 'node20.19',
   format: 'esm',
   sourcemap: true,
-  loader: { '.graphql': 'text' },
+  loader: { '.graphql': 'text', '.html': 'text', '.css': 'text', '.svg': 'text', '.page.js': 'text' },
   logLevel: 'warning',
 };
 

@@ -1,2 +1,2 @@
-/** Lets jest import `.graphql` files as text, as the bundler does. */
+/** Lets jest import `.graphql` files, and those for the browser, as text, as the bundler does. */
 export default { process: (text) => ({ code: `export default ${JSON.stringify(text)};` }) };

@@ -154,15 +154,16 @@ export async function subscribe(url: string, world: World, traffic: Traffic): Pr
     async haveBeenTold(orders) {
       for (const [index, { userId }] of world.customers.entries()) {
         const { messages, errors } = orderFollowers[index] ?? { messages: [], errors: ['no such follower'] };
-        // Whoever came when there was an order already begins with its snapshot; all the rest are changes.
-        const [first] = messages;
-        const begun = first?.kind === 'SNAPSHOT' ? first : undefined;
+        // Whoever came when there were orders already begins with their snapshots; all the rest are changes.
+        const firstChange = messages.findIndex(({ kind }) => kind !== 'SNAPSHOT');
+        const begun = firstChange < 0 ? [...messages] : messages.slice(0, firstChange);
+        const known = new Map(begun.map(({ order }) => [order?.id, order?.version ?? 0]));
         const due = orders
           .filter((order) => order.userId === userId)
           .flatMap(({ id, history }) => history.map(({ version, status }) => ({ id, version, status })))
-          .filter(({ id, version }) => id !== begun?.order?.id || version > begun.order.version)
+          .filter(({ id, version }) => version > (known.get(id) ?? 0))
           .map(({ id, version, status }) => `${id} ${version} ${status}`);
-        const told = (): OrderMessage[] => messages.filter((message) => message !== begun);
+        const told = (): OrderMessage[] => messages.slice(begun.length);
         await until(() => told().length >= due.length, { timeoutMs: 5_000 }).catch(() => undefined);
         expect(errors).toEqual([]);
         expect(told().filter(({ kind }) => kind !== 'CHANGE')).toEqual([]);

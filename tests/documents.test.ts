@@ -60,8 +60,8 @@ test('docs/operations.md lists every metric of ours, and no other', () => {
   expect([...listed].filter((name) => !databases.includes(name)).sort()).toEqual(ours.sort());
 });
 
-test('docs/api.md tells the limits of the gateway', () => {
-  const rows = readFileSync('docs/api.md', 'utf8').match(/^\| .*\|$/gm) ?? [];
+test('docs/limits.md tells the limits of the gateway', () => {
+  const rows = readFileSync('docs/limits.md', 'utf8').match(/^\| .*\|$/gm) ?? [];
   const { bodyBytes, ...counts } = LIMITS;
   const told = [`${bodyBytes / 2 ** 20} MiB`, ...Object.values(counts).map((limit) => limit.toLocaleString('en-US'))];
   expect(

@@ -68,6 +68,8 @@ export async function startFleet({ app, settings, copies = {} }: FleetOptions): 
     const begin = (): AppProcess =>
       startProcess(globalThis.process.execPath, [app.main, 'run', process], {
         IDENTITY_SECRET: FLEET_SECRET,
+        // Tests are the demo administrator, unless they ask for more.
+        AUTH_MODE: 'demo',
         LOG_LEVEL: 'warn',
         ...settings,
         ...urls,

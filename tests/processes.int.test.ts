@@ -12,7 +12,12 @@ const CLEAN = { code: 0, signal: null };
 
 const app = buildApp();
 const namespace = openNamespace();
-const settings: Readonly<Record<string, string>> = { ...namespace.settings, DEMO_DATA: 'off', LOG_LEVEL: 'info' };
+const settings: Readonly<Record<string, string>> = {
+  ...namespace.settings,
+  AUTH_MODE: 'demo',
+  DEMO_DATA: 'off',
+  LOG_LEVEL: 'info',
+};
 const command = (...args: readonly string[]): AppProcess =>
   startProcess(process.execPath, [app.main, ...args], settings);
 

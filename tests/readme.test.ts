@@ -121,7 +121,9 @@ class Reader {
   }
 
   private async command({ text, place }: Block): Promise<void> {
-    const [line = '', ...output] = text.split('\n');
+    const [line = '', ...output] = this.placeholders.replace(text).split('\n');
+    const [, streamed, body] = /^\$ curl -N (\S+) .*-d '(.*)'$/.exec(line) ?? [];
+    if (streamed !== undefined && body !== undefined) await this.stream(streamed, body, output.join('\n'), place);
     const [, url] = /^\$ curl (\S+)$/.exec(line) ?? [];
     if (url === undefined) return;
     await until(async () => {
@@ -129,6 +131,19 @@ class Reader {
       expect({ place, answer }).toEqual({ place, answer: expect.stringMatching(textPattern(output.join('\n'))) });
       return true;
     }, PATIENCE);
+  }
+
+  /** Server-sent events, until those that are printed have come. */
+  private async stream(url: string, body: string, expected: string, place: string): Promise<void> {
+    const headers = { accept: 'text/event-stream', 'content-type': 'application/json' };
+    const { body: events } = await fetch(here(url), { method: 'POST', headers, body });
+    let heard = '';
+    for await (const chunk of events?.pipeThrough(new TextDecoderStream()) ?? []) {
+      // Comments keep the line open.
+      heard = (heard + chunk).replace(/^:.*\n+/gm, '');
+      if (heard.endsWith('\n\n') && heard.split('\n').length > expected.split('\n').length) break;
+    }
+    expect({ place, heard: heard.trim() }).toEqual({ place, heard: expect.stringMatching(textPattern(expected)) });
   }
 
   /** Run beside the bundle, where the packages are found, until it has printed what it should. */

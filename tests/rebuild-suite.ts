@@ -10,6 +10,7 @@ import type { Service } from '../shared/service/service.js';
 import { collectionOf, generationsOf, readGenerations } from '../subgraphs/query/generations.js';
 import { createProjector } from '../subgraphs/query/projector.js';
 import { VIEWS, type ViewName } from '../subgraphs/query/views.js';
+import type { Cuttable } from './cuttable.js';
 import { Shop, type OrderView } from './shop.js';
 import { collect, startTestSystem, type TestSystem } from './system.js';
 import { until } from './until.js';
@@ -18,6 +19,8 @@ export interface RebuildWorld {
   readonly settings: Readonly<Record<string, string>>;
   /** Drops everything that is in the log, as retention does in time. */
   cutLog(server: TestSystem): Promise<void>;
+  /** The way to the document store; absent where it cannot be away. */
+  readonly documents?: Pick<Cuttable, 'cut' | 'mend'>;
   dispose(): Promise<void>;
 }
 
@@ -28,8 +31,8 @@ type Ordered = { createOrder: { order: OrderView & { user: { name: string } | nu
 
 const LONG_MS = 180_000;
 
-/** What must hold whatever the engines are. */
-export function rebuildSuite(open: () => Promise<RebuildWorld>): void {
+/** What must hold whatever the engines are; `away`: whether their document store can be. */
+export function rebuildSuite(open: () => Promise<RebuildWorld>, { away }: { readonly away: boolean }): void {
   let world: RebuildWorld;
   let server: TestSystem;
   let shop: Shop;
@@ -232,6 +235,29 @@ export function rebuildSuite(open: () => Promise<RebuildWorld>): void {
         printed.find((line) => line.startsWith(`${view} `))?.split(/ +/)[1];
       expect([generationOf('products'), generationOf('orders')]).toEqual(['3', '2']);
       expect(printed.at(-1)).toBe('No rebuild is under way.');
+    },
+    LONG_MS,
+  );
+
+  (away ? test : test.skip)(
+    'while the document store is away a rebuild waits, and goes on when it is back',
+    async () => {
+      const { documents } = server.engines;
+      await shop.user();
+      const rebuilding = projections('rebuild', 'users');
+      rebuilding.catch(() => undefined);
+      await until(async () => (await readGenerations(documents)).rebuild?.step === 'publish');
+      await world.documents?.cut();
+      await until(() =>
+        documents.ping().then(
+          () => false,
+          () => true,
+        ),
+      );
+      await world.documents?.mend();
+      await rebuilding;
+      expect(generationsOf(await readGenerations(documents), 'users').current).toBe(3);
+      await everythingIsShown();
     },
     LONG_MS,
   );

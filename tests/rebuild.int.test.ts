@@ -1,11 +1,20 @@
 import { Kafka, logLevel } from 'kafkajs';
+import { cuttable } from './cuttable.js';
 import { openNamespace } from './namespace.js';
-import { rebuildSuite } from './rebuild-suite.js';
+import { freePorts } from './ports.js';
+import { rebuildSuite, type RebuildWorld } from './rebuild-suite.js';
 
-rebuildSuite(() => {
+async function openWorld(): Promise<RebuildWorld> {
   const namespace = openNamespace();
-  return Promise.resolve({
-    settings: namespace.settings,
+  const { MONGO_URL = '' } = namespace.settings;
+  const [, before = '', host = '', port = '27017', after = ''] =
+    /^(mongodb:\/\/(?:[^@/]*@)?)([^@/:,]+)(?::(\d+))?(.*)$/.exec(MONGO_URL) ?? [];
+  const [way = 0] = await freePorts(1);
+  const documents = cuttable(way, { host, port: Number(port) });
+  await documents.mend();
+  return {
+    settings: { ...namespace.settings, MONGO_URL: `${before}127.0.0.1:${way}${after}` },
+    documents,
     async cutLog() {
       const { brokers, name } = namespace;
       const admin = new Kafka({ clientId: 'retention', brokers: [...brokers], logLevel: logLevel.NOTHING }).admin();
@@ -21,6 +30,11 @@ rebuildSuite(() => {
       }
       await admin.disconnect();
     },
-    dispose: () => namespace.dispose(),
-  });
-});
+    async dispose() {
+      await namespace.dispose();
+      await documents.cut();
+    },
+  };
+}
+
+rebuildSuite(openWorld, { away: true });

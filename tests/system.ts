@@ -77,6 +77,8 @@ function read(who: unknown): Identity {
 export interface TestSystemOptions {
   readonly dataDir?: string;
   readonly projectionWaitMs?: number;
+  /** Clients are who their access tokens say, as in earnest; `graphql` and `socket` then speak for nobody. */
+  readonly tokens?: boolean;
   /** Further settings by their environment variables: `WALLET_CORE`, or the addresses of servers. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -116,6 +118,8 @@ export async function startTestSystem(options: TestSystemOptions = {}): Promise<
     QUERY_PORT: query,
     REST_PORT: rest,
     PROJECTION_WAIT_MS: options.projectionWaitMs === undefined ? undefined : String(options.projectionWaitMs),
+    // Where nobody is asked for a token, REST does not either, whatever the engines.
+    ...(options.tokens !== true && { AUTH_MODE: 'demo' }),
     ...serversOf(dataDir),
     ...options.settings,
   });
@@ -137,7 +141,10 @@ export async function startTestSystem(options: TestSystemOptions = {}): Promise<
     log: silentLogger(),
     metrics: createMetrics(),
     now: Date.now,
-    authenticate: ({ headers, connectionParams }) => Promise.resolve(read(connectionParams?.[WHO] ?? headers[WHO])),
+    ...(options.tokens !== true && {
+      authenticate: ({ headers, connectionParams }) =>
+        Promise.resolve({ identity: read(connectionParams?.[WHO] ?? headers[WHO]) }),
+    }),
   });
   const url = `http://127.0.0.1:${gateway}/graphql`;
   const sockets: SocketClient[] = [];

@@ -12,7 +12,7 @@ const PATIENCE_MS = 120_000; // 2 minutes
  * publish and react. Waits for them, since accounts need users and orders need products.
  */
 export async function demoData({ config, log, print }: Toolbox): Promise<void> {
-  const { walletCore } = config;
+  const { walletCore, auth } = config;
   if (config.engines.kind === 'embedded') {
     throw new UserError('With embedded engines Tributary loads the demo data itself when it starts: DEMO_DATA=on.');
   }
@@ -27,6 +27,7 @@ export async function demoData({ config, log, print }: Toolbox): Promise<void> {
     }
     const loaded = await loadDemoData(subgraphs as Subgraphs, engines.documents, log, {
       walletCore,
+      auth,
       patienceMs: PATIENCE_MS,
     });
     print(loaded ? 'The demo data is loaded.' : 'The demo data was there already.');

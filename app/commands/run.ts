@@ -1,16 +1,13 @@
 import type { Config } from '../../shared/config/config.js';
-import type { Identity } from '../../shared/identity/identity.js';
 import { createLogger, type Logger } from '../../shared/observability/logger.js';
 import { createMetrics } from '../../shared/observability/metrics.js';
-import { DEMO_ADMIN_ID, loadDemoData } from '../demo.js';
+import { setTracer } from '../../shared/observability/tracing.js';
+import { loadDemoData } from '../demo.js';
 import { openEngines } from '../engines.js';
 import { EXIT } from '../exit.js';
 import { assertApart, enginesOf, PROCESS_NAMES, processesNamed, type ProcessName } from '../processes.js';
 import { summary } from '../summary.js';
 import { startProcesses, type Running, type Subgraphs } from '../system.js';
-
-/** In demo mode everybody is the demo administrator. */
-const DEMO_ADMIN: Identity = { role: 'ADMIN', userId: DEMO_ADMIN_ID };
 
 /** A drain that takes longer than this will not end by itself. With servers there are groups to leave. */
 const DRAIN_LIMIT_MS = { embedded: 4_500, servers: 10_000 } as const;
@@ -26,7 +23,7 @@ export async function run(names: readonly string[], config: Config, begun: numbe
   // Hundreds of lines on the first start would push the summary of it out of sight; whoever asks for more gets all.
   let starting = all;
   const log = await createLogger(config, () => starting && config.logLevel === 'info');
-  const signals = handleSignals(log, DRAIN_LIMIT_MS[config.engines.kind]);
+  const signals = handleSignals(log, config);
   const running = await start(wanted, config, log);
   starting = false;
   signals.running(running);
@@ -37,8 +34,10 @@ export async function run(names: readonly string[], config: Config, begun: numbe
 
 async function start(wanted: readonly ProcessName[], config: Config, log: Logger): Promise<Running> {
   const all = wanted.length === PROCESS_NAMES.length;
+  const name = all ? 'tributary' : wanted.join('+');
+  const endTracing = await beginTracing(name, config, log);
   const engines = await openEngines(config, {
-    clientId: all ? 'tributary' : wanted.join('+'),
+    clientId: name,
     log,
     needs: enginesOf(wanted),
     onFailure: (error) => {
@@ -54,7 +53,6 @@ async function start(wanted: readonly ProcessName[], config: Config, log: Logger
       log,
       metrics: createMetrics(),
       now: Date.now,
-      authenticate: () => Promise.resolve(DEMO_ADMIN),
     },
     { health: !all },
   );
@@ -64,11 +62,37 @@ async function start(wanted: readonly ProcessName[], config: Config, log: Logger
       log.warn({ err: error }, 'the demo data is not complete; the next start goes on with it');
     });
   }
-  return running;
+  return {
+    ...running,
+    // At the end: what is finished during the drain belongs to traces too.
+    stop: async () => {
+      await running.stop().finally(endTracing);
+    },
+  };
 }
 
-/** SIGINT and SIGTERM drain what runs. During the start there is nothing to drain that would not be repeated. */
-function handleSignals(log: Logger, limitMs: number): { running(one: Running): void } {
+/** Sends traces where the settings say, and answers what sends the last of them. Loaded only where it is asked for. */
+async function beginTracing(name: string, { tracing, engines }: Config, log: Logger): Promise<() => Promise<void>> {
+  if (tracing === undefined) return () => Promise.resolve();
+  const { exportingTracer } = await import('../../shared/observability/opentelemetry.js');
+  const tracer = exportingTracer(
+    {
+      serviceName: tracing.serviceName ?? name,
+      settings: tracing,
+      messagingSystem: engines.kind === 'servers' ? 'kafka' : 'sqlite',
+    },
+    log,
+  );
+  setTracer(tracer);
+  return () => tracer.close();
+}
+
+/**
+ * SIGINT and SIGTERM drain what runs. During the start there is nothing to drain that would not be repeated. SIGHUP has
+ * the file with the supergraph read again; where there is none it ends the process, as when a terminal is closed.
+ */
+function handleSignals(log: Logger, { engines, supergraph }: Config): { running(one: Running): void } {
+  const limitMs = DRAIN_LIMIT_MS[engines.kind];
   let running: Running | undefined;
   let stopping = false;
   const stop = (signal: NodeJS.Signals): void => {
@@ -90,5 +114,6 @@ function handleSignals(log: Logger, limitMs: number): { running(one: Running): v
     );
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
+  if (supergraph.path !== undefined) process.on('SIGHUP', () => void running?.reloadSupergraph());
   return { running: (one) => (running = one) };
 }

@@ -3,6 +3,7 @@ import { AppError } from '../errors/errors.js';
 import type { Identity } from '../identity/identity.js';
 import type { Logger } from '../observability/logger.js';
 import { traceIdOf } from '../observability/trace.js';
+import { traceTransaction, tracer, within } from '../observability/tracing.js';
 import { purgeBefore } from '../outbox/purge.js';
 import { hashOfInput, KEY_TTL_MS, once, parseIdempotencyKey } from './idempotency.js';
 
@@ -67,6 +68,19 @@ export function createCommands({ database, now, log }: CommandsOptions): Command
     return done;
   };
 
+  /** What is published in the transaction belongs to its span. */
+  const traced = <T>(context: CommandContext, command: Command<T>) => {
+    const span = tracer?.start(`transaction ${command.mutation}`, 'client', context.traceparent, {
+      'db.system.name': database.dialect,
+    });
+    if (span === undefined) return execute(context, command);
+    const work = (tx: Transaction): Promise<T> => {
+      traceTransaction(tx, span);
+      return command.work(tx);
+    };
+    return within(span, () => execute(context, { ...command, work }));
+  };
+
   return {
     async run(context, command) {
       const began = performance.now();
@@ -79,7 +93,7 @@ export function createCommands({ database, now, log }: CommandsOptions): Command
         durationMs: Math.round((performance.now() - began) * 10) / 10,
       });
       try {
-        const { result, replayed } = await execute(context, command);
+        const { result, replayed } = await traced(context, command);
         log.info(line(replayed ? 'repeated' : 'ok', result), 'command');
         return result;
       } catch (error) {

@@ -38,6 +38,8 @@ export interface SubgraphDeps {
 
 export interface QueryDeps extends Omit<SubgraphDeps, 'openDatabase'> {
   readonly documents: DocumentStore;
+  /** Where the keys of access tokens are published, asked for when first needed; by the settings when absent. */
+  readonly jwksUrl?: () => URL;
 }
 
 /** A subgraph's two halves; they scale and deploy apart and share nothing but the database. */

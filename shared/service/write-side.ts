@@ -2,7 +2,8 @@ import type { MigrationInterface } from 'typeorm';
 import { createCommands, type Commands } from '../commands/commands.js';
 import type { SubgraphName } from '../config/config.js';
 import type { Database } from '../database/port.js';
-import { createGraphqlService, type GraphqlService } from '../graphql/server.js';
+import type { RequestContext } from '../graphql/context.js';
+import { createGraphqlService, type GraphqlService, type GraphqlServiceOptions } from '../graphql/server.js';
 import { Outbox } from '../outbox/outbox.js';
 import { createRelay } from '../outbox/relay.js';
 import type { Reaction } from '../reactions/reaction.js';
@@ -17,7 +18,11 @@ export interface WriteSide {
   /** One for API and worker: a commit in the one wakes the relay in the other. */
   readonly outbox: Outbox;
   readonly commands: Commands;
-  api(typeDefs: string, resolvers: object): GraphqlService;
+  api(
+    typeDefs: string,
+    resolvers: object,
+    extraRoutes?: GraphqlServiceOptions<RequestContext>['extraRoutes'],
+  ): GraphqlService;
   /** The relay, further parts, then the reactions. */
   worker(reactions: readonly Reaction[], parts?: readonly WorkerPart[]): Service;
   close(): Promise<void>;
@@ -46,7 +51,7 @@ export async function openWriteSide(
     database,
     outbox,
     commands: createCommands({ database, now, log }),
-    api: (typeDefs, resolvers) =>
+    api: (typeDefs, resolvers, extraRoutes) =>
       createGraphqlService({
         name: `${subgraph}-api`,
         subgraph,
@@ -54,11 +59,12 @@ export async function openWriteSide(
         typeDefs,
         resolvers,
         deps,
-        checks: async () => [await checkDatabase(database)],
+        checks: async () => [await checkDatabase(database, log)],
+        ...(extraRoutes !== undefined && { extraRoutes }),
       }),
     worker: (reactions, parts = []) =>
       createWorker(`${subgraph}-worker`, [
-        dependingOn(() => Promise.all([checkDatabase(database), checkEventLog(eventLog)])),
+        dependingOn(() => Promise.all([checkDatabase(database, log), checkEventLog(eventLog, log)])),
         createRelay({ ...shared, name }),
         ...parts,
         createReactionRunner({ ...shared, reactions }),

@@ -4,6 +4,7 @@ import { readConfig } from '../../shared/config/config.js';
 import { newId } from '../../shared/ids/ids.js';
 import { silentLogger } from '../../shared/observability/logger.js';
 import type { Service } from '../../shared/service/service.js';
+import { expectNothingInternal, SECRETS } from '../../tests/internals.js';
 import { createRest, type RestService } from './rest.js';
 import { account, happened, openTestbed, PAST, transaction, watched, type Testbed } from './testbed.js';
 
@@ -13,12 +14,14 @@ let bed: Testbed;
 let rest: RestService;
 let projector: Service;
 let away = false;
+let broken = false;
 const eva = account({ id: 'd6a41403-bbd0-11ee-8a24-0242ac120003', version: 2, balance: 80_000 });
 
 beforeAll(async () => {
   bed = await openTestbed();
   const documents = watched(bed.documents, () => {
-    if (away) throw new EngineUnavailable('document store');
+    if (away) throw new EngineUnavailable('document store', new Error(SECRETS));
+    if (broken) throw new Error(SECRETS);
   });
   rest = createRest({ config: readConfig({ REST_PORT: '0' }), documents, log: silentLogger(), metrics: bed.metrics });
   projector = bed.projector();
@@ -137,4 +140,42 @@ test('while the store is away balances are 503 with problem details, and it is n
   } finally {
     away = false;
   }
+});
+
+test('no answer tells how the system is made, whatever goes wrong', async () => {
+  const texts: string[] = [];
+  const ask = async (path: string, init: RequestInit = {}): Promise<void> => {
+    texts.push(await (await fetch(rest.url + path, init)).text());
+  };
+  const balance = `/balances/${eva.id}`;
+  for (const path of ['/balances/%ff', '/balances/%00', '/nothing', `${balance}/x`, '/livez']) await ask(path);
+  await ask(balance, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{' });
+  try {
+    for (const fail of [() => (away = true), () => (broken = true)]) {
+      fail();
+      for (const path of [balance, '/readyz']) await ask(path);
+      away = false;
+    }
+    const verifier = { verify: () => Promise.reject(new Error(SECRETS)) };
+    const config = readConfig({ REST_PORT: '0' });
+    const closed = createRest({
+      config,
+      documents: bed.documents,
+      log: silentLogger(),
+      metrics: bed.metrics,
+      verifier,
+    });
+    await closed.start();
+    try {
+      for (const authorization of ['Bearer x', 'Basic x', '']) {
+        const response = await fetch(closed.url + balance, { headers: { authorization } });
+        texts.push(await response.text());
+      }
+    } finally {
+      await closed.stop();
+    }
+  } finally {
+    away = broken = false;
+  }
+  for (const text of texts) expectNothingInternal(text);
 });

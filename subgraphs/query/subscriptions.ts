@@ -189,8 +189,7 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
     async stop() {
       await Promise.all([...rings, foreign].map((one) => one.stop()));
     },
-    appendedAt: (topic, partition, offset) =>
-      rings.find((ring) => ring.topic === topic)?.appendedAt(partition, offset),
+    appendedAt: (topic, partition, offset) => rings.find((ring) => ring.topic === topic)?.appendedAt(partition, offset),
     listening: () => [...rings, foreign].reduce((sum, one) => sum + one.listening, 0),
     resolvers: {
       Subscription: {
