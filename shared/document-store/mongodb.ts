@@ -19,6 +19,16 @@ const MAX_ROUNDS = 50;
  */
 const WORTH_INSERTING = 8;
 
+/**
+ * Reads and writes of documents are given up after so long. A call that is under way when its connection is lost can be
+ * left without any answer of the driver's, and those who write wait for one before they begin the next. What may be stored
+ * all the same is put again: nothing is stored twice.
+ */
+const ANSWER_MS = 15_000;
+
+/** Indexes of large collections take their time. */
+const INDEX_MS = 600_000;
+
 const NAMESPACE_EXISTS = 48;
 const DUPLICATE_KEY = 11_000;
 /**
@@ -36,16 +46,20 @@ class MongoDocumentStore implements DocumentStore {
   ensureCollections(collections: readonly CollectionSpec[]): Promise<void> {
     const wanted = () =>
       collections.map(({ name, indexes }) => ({ name: checked(name), indexes: indexes.map(indexOf) }));
-    return this.answer(wanted, async (specs) => {
-      for (const { name, indexes } of specs) {
-        try {
-          await this.db.createCollection(name);
-        } catch (error) {
-          if (!isServerError(error, NAMESPACE_EXISTS)) throw error;
+    return this.answer(
+      wanted,
+      async (specs) => {
+        for (const { name, indexes } of specs) {
+          try {
+            await this.db.createCollection(name);
+          } catch (error) {
+            if (!isServerError(error, NAMESPACE_EXISTS)) throw error;
+          }
+          if (indexes.length > 0) await this.collection(name).createIndexes(indexes);
         }
-        if (indexes.length > 0) await this.collection(name).createIndexes(indexes);
-      }
-    });
+      },
+      INDEX_MS,
+    );
   }
 
   putIfNewer<D extends object>(collection: string, docs: readonly Versioned<D>[]): Promise<ReadonlySet<string>> {
@@ -196,8 +210,8 @@ class MongoDocumentStore implements DocumentStore {
   }
 
   /** `prepare` checks and copies before anything is awaited; what either throws, a caller gets as the port names it. */
-  private answer<P, T>(prepare: () => P, work: (prepared: P) => Promise<T>): Promise<T> {
-    const running = this.run(prepare, work);
+  private answer<P, T>(prepare: () => P, work: (prepared: P) => Promise<T>, limitMs = ANSWER_MS): Promise<T> {
+    const running = within(limitMs, this.run(prepare, work));
     this.inHand.add(running);
     const done = (): void => void this.inHand.delete(running);
     running.then(done, done);
@@ -280,6 +294,20 @@ class MongoDocumentStore implements DocumentStore {
       .toArray();
     const versions = new Map(there.map(({ _id, version }) => [_id, version]));
     return rows.filter(({ _id, version }) => (versions.get(_id) ?? 0) < version);
+  }
+}
+
+/** Rejects with EngineUnavailable when there is no answer in time; whatever comes later is not heard. */
+async function within<T>(limitMs: number, call: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const silence = new Error(`There was no answer within ${limitMs / 1_000} s.`);
+    timer = setTimeout(() => reject(new EngineUnavailable('document store', silence)), limitMs);
+  });
+  try {
+    return await Promise.race([call, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
