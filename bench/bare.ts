@@ -1,6 +1,6 @@
 /** What the servers do without us: the yardsticks of `npm run bench -- --engines`. */
 import { Kafka, logLevel } from 'kafkajs';
-import { MongoClient, type AnyBulkWriteOperation } from 'mongodb';
+import { MongoClient } from 'mongodb';
 import { createPool, type PoolConnection } from 'mysql2/promise';
 import { newId } from '../shared/ids/ids.js';
 import { concurrently } from './client.js';
@@ -82,28 +82,30 @@ export async function bareTransactions(
   return count / seconds;
 }
 
-/** New documents per second through `bulkWrite`, in unordered bulks of that size. */
-export async function bareInserts(
-  url: string,
-  database: string,
-  documents: readonly object[],
-  bulk: number,
-): Promise<number> {
+/**
+ * Documents per second through `bulkWrite` alone, in unordered bulks of that size: copies of what is in the larger
+ * collections of a database, into empty ones with the same indexes.
+ */
+export async function bareInserts(url: string, database: string, larger: number, bulk: number): Promise<number> {
   const client = new MongoClient(url, { retryWrites: false });
   await client.connect();
-  const collection = client.db(database).collection<{ _id: string; version: number; doc: object }>('bare');
-  await collection.insertOne({ _id: newId(), version: 1, doc: {} });
-  const begun = performance.now();
-  for (let from = 0; from < documents.length; from += bulk) {
-    const writes = documents
-      .slice(from, from + bulk)
-      .map((doc): AnyBulkWriteOperation<{ _id: string; version: number; doc: object }> => ({
-        insertOne: { document: { _id: newId(), version: 1, doc } },
-      }));
-    await collection.bulkWrite(writes, { ordered: false });
+  const [from, to] = [client.db(database), client.db(`bare-${newId()}`)];
+  let [count, seconds] = [0, 0];
+  for (const { name } of await from.listCollections({}, { nameOnly: true }).toArray()) {
+    const source = from.collection(name);
+    if ((await source.countDocuments()) < larger) continue;
+    const documents = await source.find().toArray();
+    const target = await to.createCollection(name);
+    for (const { key } of await source.indexes()) await target.createIndex(key, {}, {});
+    const begun = performance.now();
+    for (let at = 0; at < documents.length; at += bulk) {
+      const writes = documents.slice(at, at + bulk).map((document) => ({ insertOne: { document } }));
+      await target.bulkWrite(writes, { ordered: false });
+    }
+    seconds += (performance.now() - begun) / 1_000;
+    count += documents.length;
   }
-  const seconds = (performance.now() - begun) / 1_000;
-  await client.db(database).dropDatabase();
+  await to.dropDatabase();
   await client.close();
-  return documents.length / seconds;
+  return count / seconds;
 }
