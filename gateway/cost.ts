@@ -18,7 +18,7 @@ import {
 } from 'graphql';
 
 /** Items that a list without `first` is taken to have. */
-export const ASSUMED_ITEMS = 10;
+const ASSUMED_ITEMS = 10;
 
 /** How many items a list is asked for: a number, or a variable with what counts when it is not given. */
 type ListSize = number | { readonly variable: string; readonly otherwise: number };

@@ -81,8 +81,6 @@ export interface SchemaVersion {
 export interface Federation {
   /** For Apollo Server. */
   readonly gateway: ApolloGatewayInterface;
-  /** Data sources of the current version. */
-  readonly sources: Readonly<Record<string, GraphQLDataSource>>;
   /** What new operations run on. */
   current(): SchemaVersion;
   /**
@@ -158,9 +156,6 @@ export function makeFederation(
         });
       },
       stop: () => Promise.resolve(),
-    },
-    get sources() {
-      return current.sources;
     },
     get versions() {
       return versions.size;

@@ -24,7 +24,7 @@ export function requestIdOf(carrier: Carrier): string {
 }
 
 /** The W3C trace context that came along if it is well formed, else the start of a new trace. */
-export function traceparentOf(carrier: Carrier): string {
+function traceparentOf(carrier: Carrier): string {
   const given = carrier[TRACEPARENT_HEADER];
   if (isTraceparent(given)) return given;
   const ids = randomBytes(24).toString('hex');

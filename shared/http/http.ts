@@ -22,7 +22,7 @@ export class PortInUse extends Error {
 }
 
 /** How long a client may take; all in milliseconds. Who takes longer is answered 408, where that is possible, and cut off. */
-export const TIMEOUTS = {
+const TIMEOUTS = {
   /** For the head of a request, from its connection or the answer before: against clients that trickle. */
   headers: 10_000, // 10 seconds
   /** For a whole request, its body included. */
