@@ -1,5 +1,5 @@
 import type { Survey } from '../../shared/dead-letters/dead-letters.js';
-import { formatDuration } from '../../shared/dead-letters/duration.js';
+import { formatDuration } from '../../shared/time/duration.js';
 import type { Letter, LetterHead, LetterState, Surroundings } from '../../shared/dead-letters/letter.js';
 import { fromRecord } from '../../shared/events/event.js';
 import { isForeign } from '../../subgraphs/query/wallet-core.js';

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { DeadLetters, type Change, type Survey } from '../../shared/dead-letters/dead-letters.js';
 import { DocumentLetters } from '../../shared/dead-letters/documents.js';
-import { parseDuration } from '../../shared/dead-letters/duration.js';
+import { parseDuration } from '../../shared/time/duration.js';
 import type { LetterState, Selection } from '../../shared/dead-letters/letter.js';
 import { RowLetters } from '../../shared/dead-letters/rows.js';
 import { UserError, WRITE_SUBGRAPHS, type Toolbox } from '../toolbox.js';

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { formatDuration } from '../../shared/dead-letters/duration.js';
+import { formatDuration } from '../../shared/time/duration.js';
 import type { Database } from '../../shared/database/port.js';
 import { EngineUnavailable } from '../../shared/errors/errors.js';
 import { isPrepared, outboxStatus, retrySetAside, type OutboxStatus } from '../../shared/outbox/status.js';

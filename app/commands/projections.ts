@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
-import { formatDuration } from '../../shared/dead-letters/duration.js';
+import { formatDuration } from '../../shared/time/duration.js';
 import { Outbox } from '../../shared/outbox/outbox.js';
 import type { SnapshotSource } from '../../shared/outbox/snapshots.js';
 import { isPrepared } from '../../shared/outbox/status.js';
