@@ -2,6 +2,7 @@ import { OperationTypeNode } from 'graphql';
 import { newId } from '../shared/ids/ids.js';
 import { ANONYMOUS } from '../shared/identity/identity.js';
 import type { Logger } from '../shared/observability/logger.js';
+import { within } from '../shared/time/within.js';
 import { createGatewayContext } from './context.js';
 import { SubgraphDataSource, type DataSourceOptions } from './data-source.js';
 import type { GraphQLDataSource, SubgraphLink, SubgraphPlace } from './federation.js';
@@ -58,14 +59,8 @@ async function askTypename(source: GraphQLDataSource, log: Logger): Promise<void
   const query = '{ __typename }';
   const body = JSON.stringify({ query });
   const request = { kind: OperationTypeNode.QUERY, query, operationName: undefined, variables: {}, body };
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${PING_TIMEOUT_MS} ms`)), PING_TIMEOUT_MS);
+  const { data } = await within(PING_TIMEOUT_MS, source.process({ request, context }), (): never => {
+    throw new Error(`no answer within ${PING_TIMEOUT_MS} ms`);
   });
-  try {
-    const { data } = await Promise.race([source.process({ request, context }), late]);
-    if (data == null) throw new Error('it answers without data');
-  } finally {
-    clearTimeout(timer);
-  }
+  if (data == null) throw new Error('it answers without data');
 }

@@ -45,6 +45,15 @@ test.each<[string, MongoError]>([
   ['a wrong password', new MongoServerError({ message: 'Authentication failed.', code: 18 })],
   ['a full disk', new MongoServerError({ message: 'out of disk space', code: 14031 })],
   ['a backend that is away', new MongoServerError({ message: 'find: failed to connect to `user=x`', code: 1 })],
+  ['a backend that recovers', new MongoServerError({ message: 'the database system is in recovery mode', code: 1 })],
+  [
+    'a backend that starts',
+    new MongoServerError({ message: 'the database system is not yet accepting connections', code: 1 }),
+  ],
+  [
+    'a backend that stops',
+    new MongoServerError({ message: 'terminating connection due to administrator command', code: 1 }),
+  ],
 ])('%s is EngineUnavailable, with its cause', (_, error) => {
   const translated = translate(error);
   expect(translated).toBeInstanceOf(EngineUnavailable);

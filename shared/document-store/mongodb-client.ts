@@ -19,6 +19,7 @@ import {
 import type { TlsOptions } from '../config/tls.js';
 import { AppError, EngineUnavailable, validationError } from '../errors/errors.js';
 import type { Logger } from '../observability/logger.js';
+import { mendConnections } from './mongodb-connection.js';
 
 export interface MongoOptions {
   /** `mongodb://` or `mongodb+srv://`, with user and password where the server asks for them; its options win over ours. */
@@ -60,6 +61,7 @@ export function openMongoDatabase(options: MongoOptions): Db {
   const { url, tls, log } = options;
   const given = new Set([...optionsOf(url).keys()].map((name) => name.toLowerCase()));
   const defaults = Object.entries(DEFAULTS).filter(([name]) => !given.has(name.toLowerCase()));
+  mendConnections();
   const client = new MongoClient(url, {
     ...Object.fromEntries(defaults),
     ...(tls && { ...tls, tls: true }),
@@ -99,9 +101,12 @@ const AWAY_CODES: ReadonlySet<unknown> = new Set([
 ]);
 /** BSONObjectTooLarge, and what a server says of an object nested or grown beyond what it takes. */
 const TOO_LARGE_CODES: ReadonlySet<unknown> = new Set([10334, 17419, 17420]);
-/** FerretDB passes on what it hears, or does not hear, from its PostgreSQL, as an InternalError. */
+/**
+ * FerretDB passes on what it hears, or does not hear, from its PostgreSQL, as an InternalError: connections that are lost,
+ * refused or too many, and a server that starts, stops or recovers ("the database system is in recovery mode").
+ */
 const BACKEND_AWAY =
-  /failed to connect|conn closed|closed the connection|connection re|unexpected EOF|broken pipe|SQLSTATE (08|53|57)|shutting down|starting up/;
+  /failed to connect|conn closed|closed the connection|connection re|terminating connection|connection slots|too many clients|the database system is|shutting down|unexpected EOF|broken pipe|SQLSTATE (08|53|57)/;
 
 const AWAY_ERRORS = [
   MongoNetworkError,

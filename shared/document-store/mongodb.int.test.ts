@@ -1,12 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { MongoClient } from 'mongodb';
-import { pino } from 'pino';
-import { until } from '../../tests/until.js';
 import { EngineUnavailable } from '../errors/errors.js';
-import { silentLogger, type Logger } from '../observability/logger.js';
 import { documentStoreContract } from './contract.js';
 import { databaseOf } from './mongodb-client.js';
 import { findQueries } from './mongodb-query.js';
@@ -39,56 +34,11 @@ documentStoreContract(
   },
 );
 
-/** Stands between a store and the server, and can be cut, or hold everything back. */
-class Line {
-  private readonly sockets = new Set<Socket>();
-  private server: Server | undefined;
-  private port = 0;
-  private held = false;
-
-  async up(): Promise<void> {
-    const [, host = '', port = '27017'] = /@?([^@/:,]+):(\d+)/.exec(url.slice(url.indexOf('://') + 3)) ?? [];
-    this.server = createServer((near) => {
-      const far = connect(Number(port), host);
-      for (const [from, to] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        this.sockets.add(from);
-        from.on('data', (data) => (this.held ? undefined : to.write(data)));
-        from.on('error', () => to.destroy());
-        from.on('close', () => {
-          this.sockets.delete(from);
-          to.destroy();
-        });
-      }
-    }).listen(this.port, '127.0.0.1');
-    await once(this.server, 'listening');
-    this.port = (this.server.address() as AddressInfo).port;
-  }
-
-  async cut(): Promise<void> {
-    this.server?.close();
-    for (const socket of this.sockets) socket.destroy();
-    if (this.server?.listening === true) await once(this.server, 'close');
-  }
-
-  hold(held: boolean): void {
-    this.held = held;
-  }
-
-  get url(): string {
-    const options =
-      'directConnection=true&serverSelectionTimeoutMS=1000&connectTimeoutMS=1000&heartbeatFrequencyMS=500';
-    return `mongodb://127.0.0.1:${this.port}/tributary?${options}`;
-  }
-}
-
 describe('MongoDB', () => {
   const namespace = freshNamespace();
   const stores: DocumentStore[] = [];
-  const open = async (at = url, log: Logger = silentLogger()): Promise<DocumentStore> => {
-    const store = await openMongoDocumentStore({ url: at, namespace, log });
+  const open = async (at = url): Promise<DocumentStore> => {
+    const store = await openMongoDocumentStore({ url: at, namespace });
     stores.push(store);
     return store;
   };
@@ -217,87 +167,6 @@ describe('MongoDB', () => {
     expect(error).toBeInstanceOf(EngineUnavailable);
     expect((error as EngineUnavailable).cause).toMatchObject({
       message: expect.stringMatching(/authentication failed/i),
-    });
-  });
-
-  describe('a server that goes away', () => {
-    const one = { id: 'a', version: 1, doc: {} };
-    /** Every call, so that each path through the driver is met. */
-    const calls = (store: DocumentStore): Promise<unknown>[] => [
-      store.ping(),
-      store.get('lost', 'a'),
-      store.find('lost', { sort: { field: 'rank', direction: 'asc' }, limit: 1 }),
-      store.count('lost'),
-      store.countPerKey('lost', 'owner', ['x']),
-      store.putIfNewer('lost', [one]),
-      store.remove('lost', ['b']),
-      store.ensureCollections([{ name: 'lost', indexes: [{ fields: ['rank'] }] }]),
-    ];
-    const expectAway = async (store: DocumentStore): Promise<void> => {
-      for (const outcome of await Promise.allSettled(calls(store))) {
-        expect(outcome).toMatchObject({ status: 'rejected', reason: { code: 'UNAVAILABLE' } });
-      }
-    };
-
-    test('after the connection is cut every call rejects with EngineUnavailable, and works once the server is back', async () => {
-      const line = new Line();
-      await line.up();
-      const said: unknown[] = [];
-      const log = pino({ base: null }, { write: (text) => said.push((JSON.parse(text) as { msg: string }).msg) });
-      const store = await open(line.url, log);
-      await Promise.all(calls(store));
-      await line.cut();
-      await expectAway(store);
-      await line.up();
-      await until(() => store.ping().then(() => true));
-      await Promise.all(calls(store));
-      expect(await store.get('lost', 'a')).toEqual(one);
-      await until(() => said.length >= 2);
-      expect(said).toEqual(['the document store is away', 'the document store is back']);
-      await store.close();
-      await line.cut();
-    });
-
-    test('a store opened before its server is there works once it is', async () => {
-      const line = new Line();
-      await line.up();
-      await line.cut();
-      const store = await open(line.url);
-      await expectAway(store);
-      await line.up();
-      await until(() => store.ping().then(() => true));
-      await Promise.all(calls(store));
-      await store.close();
-      await line.cut();
-    });
-
-    test('a server that hangs is given up, and used again when it goes on', async () => {
-      const line = new Line();
-      await line.up();
-      const store = await open(line.url);
-      await Promise.all(calls(store));
-      line.hold(true);
-      await expectAway(store);
-      line.hold(false);
-      await until(() => store.ping().then(() => true));
-      await Promise.all(calls(store));
-      await store.close();
-      await line.cut();
-    });
-
-    test('a put whose answer is lost can be repeated: the document is there once, in its version', async () => {
-      const line = new Line();
-      await line.up();
-      const store = await open(line.url);
-      await store.ping();
-      const put = store.putIfNewer('lost', [{ id: 'repeated', version: 3, doc: { n: 3 } }]);
-      await line.cut();
-      await put.catch((error: unknown) => expect(error).toBeInstanceOf(EngineUnavailable));
-      await line.up();
-      await until(() => store.putIfNewer('lost', [{ id: 'repeated', version: 3, doc: { n: 3 } }]).then(() => true));
-      expect(await store.get('lost', 'repeated')).toEqual({ id: 'repeated', version: 3, doc: { n: 3 } });
-      await store.close();
-      await line.cut();
     });
   });
 });

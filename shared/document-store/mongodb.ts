@@ -1,5 +1,6 @@
 import { MongoBulkWriteError, type AnyBulkWriteOperation, type Collection, type Db } from 'mongodb';
 import { EngineUnavailable } from '../errors/errors.js';
+import { within } from '../time/within.js';
 import { checkCollection, checkLimit, checkText, newestOf } from './input.js';
 import { isServerError, openMongoDatabase, translate, type MongoOptions } from './mongodb-client.js';
 import { fromStored, toStored, type StoredDocument } from './mongodb-document.js';
@@ -20,9 +21,9 @@ const MAX_ROUNDS = 50;
 const WORTH_INSERTING = 8;
 
 /**
- * Reads and writes of documents are given up after so long. A call that is under way when its connection is lost can be
- * left without any answer of the driver's, and those who write wait for one before they begin the next. What may be stored
- * all the same is put again: nothing is stored twice.
+ * The last defence: reads and writes of documents are given up after so long, whatever the driver still waits for. Its own
+ * limits are per attempt and per command, and have left calls open for good (see mongodb-connection.ts), while those who
+ * write wait for one call before they begin the next. What may be stored all the same is put again: nothing is stored twice.
  */
 const ANSWER_MS = 15_000;
 
@@ -211,7 +212,9 @@ class MongoDocumentStore implements DocumentStore {
 
   /** `prepare` checks and copies before anything is awaited; what either throws, a caller gets as the port names it. */
   private answer<P, T>(prepare: () => P, work: (prepared: P) => Promise<T>, limitMs = ANSWER_MS): Promise<T> {
-    const running = within(limitMs, this.run(prepare, work));
+    const running = within(limitMs, this.run(prepare, work), (): never => {
+      throw new EngineUnavailable('document store', new Error(`There was no answer within ${limitMs / 1_000} s.`));
+    });
     this.inHand.add(running);
     const done = (): void => void this.inHand.delete(running);
     running.then(done, done);
@@ -294,20 +297,6 @@ class MongoDocumentStore implements DocumentStore {
       .toArray();
     const versions = new Map(there.map(({ _id, version }) => [_id, version]));
     return rows.filter(({ _id, version }) => (versions.get(_id) ?? 0) < version);
-  }
-}
-
-/** Rejects with EngineUnavailable when there is no answer in time; whatever comes later is not heard. */
-async function within<T>(limitMs: number, call: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const silence = new Error(`There was no answer within ${limitMs / 1_000} s.`);
-    timer = setTimeout(() => reject(new EngineUnavailable('document store', silence)), limitMs);
-  });
-  try {
-    return await Promise.race([call, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -8,6 +8,7 @@ import { close, createHttpApp, listen } from '../http/http.js';
 import { IDENTITY_HEADER, verifyIdentity, type Identity } from '../identity/identity.js';
 import { failureOf, tracer, type Span } from '../observability/tracing.js';
 import type { Check, Service, SubgraphDeps } from '../service/service.js';
+import { within } from '../time/within.js';
 import { createApollo } from './apollo.js';
 import type { RequestContext } from './context.js';
 import { errorBody } from './errors.js';
@@ -26,6 +27,7 @@ const BODY_LIMIT = 8 * 1024 * 1024; // 8 MiB
 
 /** Longer than that nobody waits to hear how old an answer is. */
 const STALENESS_WITHIN_MS = 500; // half a second
+const NOTHING = Promise.resolve(undefined);
 
 export interface GraphqlServiceOptions<C extends RequestContext> {
   /** `order-api`. */
@@ -94,7 +96,7 @@ export function createGraphqlService<C extends RequestContext = RequestContext>(
 
   /** An answer does not wait long for what it says besides, and does not fail of it. */
   const stalenessNow = () =>
-    within(STALENESS_WITHIN_MS, options.staleness?.() ?? Promise.resolve(undefined)).catch(() => undefined);
+    within(STALENESS_WITHIN_MS, options.staleness?.() ?? NOTHING, () => undefined).catch(() => undefined);
 
   /** A span around the answer, under the caller's. */
   const traced = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
@@ -123,7 +125,8 @@ export function createGraphqlService<C extends RequestContext = RequestContext>(
         return made;
       },
     });
-    const answer = await within(millisecondsLeft(request.headers), running);
+    const left = millisecondsLeft(request.headers);
+    const answer = await (left === undefined ? running : within(left, running, () => undefined));
     if (answer === undefined) return reply.code(504).send(errorBody('UNAVAILABLE', 'The caller waits no longer.'));
     const { status, headers, body } = answer;
     if (body.kind !== 'complete') throw new Error('Incremental delivery is not served.');
@@ -175,20 +178,6 @@ export function createGraphqlService<C extends RequestContext = RequestContext>(
     },
     stop: () => (stopped ??= stop()),
   };
-}
-
-/** What it resolves to, or undefined when that takes longer. */
-async function within<T>(milliseconds: number | undefined, running: Promise<T>): Promise<T | undefined> {
-  if (milliseconds === undefined) return running;
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), milliseconds);
-  });
-  try {
-    return await Promise.race([running, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** The federated schema, with those of our scalars that it declares. */

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 import type { Check } from '../service/service.js';
+import { within } from '../time/within.js';
 
 /** A check that has not answered by then has failed: an orchestrator asks every few seconds. */
 const CHECK_TIMEOUT_MS = 2_000; // 2 seconds
@@ -35,17 +36,11 @@ export function registerHealth(app: FastifyInstance, { name, checks, metrics, lo
 }
 
 async function settled(checks: () => Promise<readonly Check[]>, log: Logger): Promise<readonly Check[]> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<readonly Check[]>((resolve) => {
-    const detail = `no answer within ${CHECK_TIMEOUT_MS} ms`;
-    timer = setTimeout(() => resolve([{ name: 'checks', ok: false, detail }]), CHECK_TIMEOUT_MS);
-  });
+  const detail = `no answer within ${CHECK_TIMEOUT_MS} ms`;
   try {
-    return await Promise.race([checks(), late]);
+    return await within(CHECK_TIMEOUT_MS, checks(), () => [{ name: 'checks', ok: false, detail }]);
   } catch (error) {
     log.error({ err: error }, 'the checks failed');
     return [{ name: 'checks', ok: false, detail: 'The checks failed.' }];
-  } finally {
-    clearTimeout(timer);
   }
 }

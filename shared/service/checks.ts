@@ -1,6 +1,7 @@
 import type { Database } from '../database/port.js';
 import type { EventLog } from '../event-log/port.js';
 import type { Logger } from '../observability/logger.js';
+import { within } from '../time/within.js';
 import type { Check } from './service.js';
 
 /** An engine that answers later than this is away: less than what /readyz gives all checks together. */
@@ -15,17 +16,13 @@ export const checkEventLog = (eventLog: EventLog, log: Logger): Promise<Check> =
   check('event log', log, () => eventLog.ranges('orders'));
 
 async function check(name: string, log: Logger, ask: () => Promise<unknown>): Promise<Check> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ANSWER_MS} ms`)), ANSWER_MS);
-  });
   try {
-    await Promise.race([ask(), late]);
+    await within(ANSWER_MS, ask(), () => {
+      throw new Error(`no answer within ${ANSWER_MS} ms`);
+    });
     return { name, ok: true };
   } catch (error) {
     log.warn({ err: error, check: name }, 'a check failed');
     return { name, ok: false, detail: `The ${name} does not answer.` };
-  } finally {
-    clearTimeout(timer);
   }
 }
