@@ -184,6 +184,7 @@ export const userEvent = (subject: string, sequence: number): AnyNewEvent => ({
       name: 'Ana',
       email: 'ana@example.com',
       role: 'USER',
+      locale: 'EN',
       verified: true,
       deleted: false,
       createdAt: 1,
