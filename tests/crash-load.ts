@@ -71,7 +71,13 @@ export type Outcome<T> = { readonly data: T } | { readonly code: string; readonl
 
 const PAUSE_MS = 20;
 
-/** Sends an operation until it is answered, by whichever process answers in the end. */
+/** No fault keeps a system from its work for so long: it is gone, and whoever asks on keeps the tests from ending. */
+const GIVE_UP_MS = 150_000;
+
+/**
+ * Sends an operation until it is answered, by whichever process answers in the end.
+ * @throws when nobody has answered for 150 s.
+ */
 export async function sendUntilAnswered<T>(
   url: string,
   query: string,
@@ -79,6 +85,7 @@ export async function sendUntilAnswered<T>(
   traffic?: Traffic,
 ): Promise<Outcome<T>> {
   const body = JSON.stringify({ query, variables });
+  const deadline = performance.now() + GIVE_UP_MS;
   for (;;) {
     const answer = await send<T>(url, body);
     const code = answer?.errors?.[0]?.extensions?.code;
@@ -88,6 +95,7 @@ export async function sendUntilAnswered<T>(
         return { data: answer.data };
       return { code: code ?? 'NONE', message: answer.errors?.[0]?.message ?? '' };
     }
+    if (performance.now() > deadline) throw new Error(`${url} has not answered for ${GIVE_UP_MS / 1_000} s.`);
     if (traffic !== undefined) traffic.repeated += 1;
     await delay(PAUSE_MS);
   }

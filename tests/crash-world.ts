@@ -108,10 +108,13 @@ export function startLoad({ url, world, traffic, seed, clients: count }: LoadOpt
       over: () => over,
     }),
   );
+  const done = Promise.all(clients);
+  // Whoever stops the load hears of it.
+  done.catch(() => undefined);
   return {
     async stop() {
       over = true;
-      await Promise.all(clients);
+      await done;
     },
   };
 }
@@ -138,16 +141,26 @@ export async function subscribe(url: string, world: World, traffic: Traffic): Pr
   const balanceFollowers = world.customers.map(({ accountId }) =>
     follow<BalanceMessage>(url, 'balanceChanged', BALANCE, { accountId }),
   );
+  const stop = async (): Promise<void> => {
+    await Promise.all([...orderFollowers, ...balanceFollowers].map((follower) => follower.stop()));
+  };
   // A subscriber has a cursor to come back with once it was told something.
-  for (const [index, { userId }] of world.customers.entries()) {
-    await until(async () => {
-      if (orderFollowers[index]?.messages.length === 0) {
-        const items = [{ productId: world.products[2], quantity: 1 }];
-        traffic.accepted.orders.push(await created(url, 'createOrder', 'Order', { userId, items }));
-        await until(() => orderFollowers[index]?.messages.length, { timeoutMs: 1_000 });
-      }
-      return (balanceFollowers[index]?.messages.length ?? 0) > 0;
-    });
+  const isTold = async (index: number, userId: string): Promise<boolean> => {
+    if (orderFollowers[index]?.messages.length === 0) {
+      const items = [{ productId: world.products[2], quantity: 1 }];
+      traffic.accepted.orders.push(await created(url, 'createOrder', 'Order', { userId, items }));
+      await until(() => orderFollowers[index]?.messages.length, { timeoutMs: 1_000 });
+    }
+    return (balanceFollowers[index]?.messages.length ?? 0) > 0;
+  };
+  try {
+    for (const [index, { userId }] of world.customers.entries()) {
+      // The whole of a fleet has only just started.
+      await until(() => isTold(index, userId), { timeoutMs: 90_000 });
+    }
+  } catch (error) {
+    await stop();
+    throw error;
   }
 
   return {
@@ -178,9 +191,7 @@ export async function subscribe(url: string, world: World, traffic: Traffic): Pr
         expect(messages.map(({ account }) => account?.version)).toEqual(messages.map((_, index) => first + index));
       }
     },
-    async stop() {
-      await Promise.all([...orderFollowers, ...balanceFollowers].map((follower) => follower.stop()));
-    },
+    stop,
   };
 }
 

@@ -14,7 +14,7 @@ import {
   type Subscribers,
 } from './crash-world.js';
 import { FLEET_SECRET, startFleet, type Fleet } from './fleet.js';
-import { buildApp, startProcess, type BuiltApp } from './process.js';
+import { buildApp, startProcess, type AppProcess, type BuiltApp, type Exit } from './process.js';
 import { until } from './until.js';
 
 /** Commands accepted before a fault, so that it meets a system at work, and after it. */
@@ -137,18 +137,47 @@ export class FaultBench {
 
   /** Runs a command of the image to its end and answers what it wrote. */
   async tributary(...args: readonly string[]): Promise<string> {
-    const command = startProcess(process.execPath, [this.app.main, ...args], { LOG_LEVEL: 'warn', ...this.settings });
+    const command = this.command(...args);
     const { code } = await command.exit;
     if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${command.output()}`);
     return command.output();
+  }
+
+  /**
+   * Runs `projections rebuild` of all views to its end, and lets something happen when their new generations have just been
+   * registered, so that it has everything still before it.
+   */
+  async rebuildsThrough(happening: () => Promise<void>): Promise<void> {
+    const rebuild = this.command('projections', 'rebuild');
+    let ended: Exit | undefined;
+    void rebuild.exit.then((exit) => (ended = exit));
+    try {
+      await until(() => rebuild.output().includes('publish'), { message: () => `a rebuild:\n${rebuild.output()}` });
+      await happening();
+      const message = (): string => `the rebuild's end:\n${rebuild.output()}`;
+      await until(() => ended, { timeoutMs: RECOVERY_LIMIT_MS, message });
+    } finally {
+      rebuild.child.kill('SIGKILL');
+    }
+    if (ended?.code !== 0) throw new Error(`The rebuild ended with ${ended?.code}:\n${rebuild.output()}`);
   }
 
   /** Every process ends by itself, and well. */
   async stop(): Promise<void> {
     await this.subscribers.stop();
     const exits = await this.fleet.stop();
-    this.app.remove();
     expect([...exits].filter(([, { code }]) => code !== 0)).toEqual([]);
+  }
+
+  /** Ends what is left, after whatever has failed: subscribers would go on coming back, and keep the tests from ending. */
+  async dispose(): Promise<void> {
+    await this.fleet.kill();
+    await this.subscribers.stop();
+    this.app.remove();
+  }
+
+  private command(...args: readonly string[]): AppProcess {
+    return startProcess(process.execPath, [this.app.main, ...args], { LOG_LEVEL: 'warn', ...this.settings });
   }
 
   private get url(): string {
