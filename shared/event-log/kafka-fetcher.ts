@@ -27,6 +27,8 @@ const LAST_PAUSE_MS = 2_000;
 const SETTLING_ANSWERS = 5;
 /** A partition that cannot be read is tried again after this time. */
 const BLOCKED_MS = 5_000;
+/** Nobody can begin with more while the handler works; but when it is done, more shall be at hand. */
+const BUSY_MS = 20;
 
 /** Errors of the way to the broker, or of the wrong one: connect again and learn who leads. All others are about records. */
 const AWAY_NAMES: ReadonlySet<string> = new Set([
@@ -58,7 +60,10 @@ export interface FetcherOptions {
   readonly topics: readonly string[];
   /** Where a lane goes whose position is beyond the end: a group must miss nothing, a tail wants what comes. */
   readonly beyondEnd: 'first' | 'next';
-  /** How long to leave the brokers alone after an answer with records, in milliseconds; not at all when absent. */
+  /**
+   * How long to leave the brokers alone after an answer with records, in milliseconds, and then while the handler is busy
+   * with them, for 20 ms more at most; not at all when absent.
+   */
   readonly paceMs?: number | undefined;
   /** Hears of lost connections, once until the next success. */
   readonly onError: (error: unknown) => void;
@@ -82,7 +87,7 @@ export class Fetcher {
   /** From now on fetches for these lanes only. */
   follow(lanes: readonly Lane[]): void {
     this.lanes = lanes;
-    for (const lane of lanes) lane.onHungry = () => this.bell.ring();
+    for (const lane of lanes) lane.onRoom = () => this.bell.ring();
     this.begin();
   }
 
@@ -154,7 +159,7 @@ export class Fetcher {
       const { paceMs } = this.options;
       try {
         const some = await this.fetch(broker, wanting, round, wanting.length < lanes.length ? SHORT_WAIT_MS : WAIT_MS);
-        if (some && paceMs !== undefined) await delay(paceMs);
+        if (some && paceMs !== undefined) await this.rest(lanes, paceMs, round);
       } catch (error) {
         if (isAway(error)) throw error;
         for (const lane of wanting) await this.fetchAlone(cluster, broker, lane, round);
@@ -162,6 +167,14 @@ export class Fetcher {
       this.down = false;
       this.failures = 0;
     }
+  }
+
+  /** What comes meanwhile comes together: a request costs about the same for one record and for a hundred. */
+  private async rest(lanes: readonly Lane[], paceMs: number, round: number): Promise<void> {
+    await delay(paceMs);
+    const end = Date.now() + BUSY_MS;
+    const isBusy = (): boolean => round === this.round && lanes.some((lane) => lane.pending);
+    for (let left = BUSY_MS; left > 0 && isBusy(); left = end - Date.now()) await this.bell.wait(left);
   }
 
   /** Answers whether there were records. */

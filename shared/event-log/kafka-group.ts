@@ -1,9 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { EngineUnavailable } from '../errors/errors.js';
 import { PROTOCOL, shareOf, shareOut, wishesOf, wishFor } from './kafka-assignment.js';
 import { Bell } from './kafka-bell.js';
 import {
-  byTopic,
   committedOffsets,
   errorType,
   idOf,
@@ -15,19 +13,15 @@ import {
   type PartitionId,
 } from './kafka-client.js';
 import { Delivery } from './delivery.js';
-import { GIVE_UP_MS } from './kafka-link.js';
 import { Fetcher } from './kafka-fetcher.js';
+import { Generation } from './kafka-generation.js';
 import { Lane } from './kafka-lane.js';
+import { GIVE_UP_MS } from './kafka-link.js';
 import type { SubscribeOptions } from './port.js';
 
 const DEFAULT_MAX_BATCH = 100;
 /** A rebalance begins at each member's next heartbeat. */
 const HEARTBEAT_MS = 1_000;
-/**
- * Positions are written this long after the first of them moved: one request for all partitions. Whatever a crash within
- * it repeats, handlers know already.
- */
-const COMMIT_AFTER_MS = 500;
 /** Whoever stops asks brokers that do not answer for so long: they shall not hold up what else has to stop. */
 const STOP_MS = 3_000;
 const FIRST_PAUSE_MS = 100;
@@ -45,23 +39,6 @@ export interface MemberOptions {
   readonly sessionTimeoutMs: number;
   /** A partition that shall move waits this long for the batch in hand. */
   readonly rebalanceTimeoutMs: number;
-}
-
-/** What a member has between two rebalances. */
-interface Generation {
-  readonly id: number;
-  readonly memberId: string;
-  readonly lanes: readonly Lane[];
-  /** Handled and not yet committed: the offset to go on at. */
-  readonly handled: Map<Lane, number>;
-  /** When the brokers last took us for a member (milliseconds since the epoch). */
-  seenAt: number;
-  /** Somebody else waits: finish and join again. */
-  ending: boolean;
-  /** Too late to finish: the partitions belong to others, nothing is committed any more. */
-  fenced: boolean;
-  commitTimer: NodeJS.Timeout | null;
-  committing: Promise<void> | null;
 }
 
 /**
@@ -165,10 +142,19 @@ export class GroupMember {
     const sync = await coordinator.syncGroup({ groupId, generationId, memberId: joined.memberId, groupAssignment });
     const mine = shareOf(sync.memberAssignment);
     const positions = mine.length > 0 ? await this.positions(coordinator, mine) : new Map<string, number>();
-    const handled = new Map<Lane, number>();
-    const { maxBatch = DEFAULT_MAX_BATCH, onBatches, onError } = subscription;
+    const { maxBatch = DEFAULT_MAX_BATCH, onBatches, onError, beforeCommit } = subscription;
+    const generation = new Generation({
+      groupId,
+      id: generationId,
+      memberId: joined.memberId,
+      seenAt,
+      coordinate: () => this.coordinate(),
+      beforeCommit,
+      onRefused: (error) => this.refused(generation, error),
+      onError: (error) => this.report(error),
+    });
     const delivery = new Delivery({ maxBatch, onBatches, onError, ready: () => this.proven(generation) });
-    const lanes = mine.map(({ topic, partition }) => {
+    generation.lanes = mine.map(({ topic, partition }) => {
       const lane: Lane = new Lane({
         topic: this.names.get(topic) ?? topic,
         wireTopic: topic,
@@ -176,21 +162,10 @@ export class GroupMember {
         from: positions.get(idOf({ topic, partition })) ?? 0,
         delivery,
         onError,
-        onHandled: (next) => this.handle(generation, lane, next),
+        onHandled: (next) => generation.handle(lane, next),
       });
       return lane;
     });
-    const generation: Generation = {
-      id: generationId,
-      memberId: joined.memberId,
-      lanes,
-      handled,
-      seenAt,
-      ending: false,
-      fenced: false,
-      commitTimer: null,
-      committing: null,
-    };
     this.up();
     return generation;
   }
@@ -231,7 +206,9 @@ export class GroupMember {
     let draining: Promise<void> | null = null;
     while (!drained) {
       if (!draining && (this.stopping || generation.ending || generation.fenced)) {
-        draining = this.drain(generation).then(() => {
+        this.fetcher.follow([]);
+        const patience = (): number => (this.stopping ? STOP_MS : GIVE_UP_MS);
+        draining = generation.drain(patience).then(() => {
           drained = true;
           this.bell.ring();
         });
@@ -242,12 +219,8 @@ export class GroupMember {
   }
 
   private async beat(generation: Generation): Promise<void> {
-    const { id: groupGenerationId, memberId } = generation;
     try {
-      const coordinator = await this.coordinate();
-      const asked = Date.now();
-      await coordinator.heartbeat({ groupId: this.groupId, groupGenerationId, memberId });
-      generation.seenAt = asked;
+      await generation.beat();
       this.up();
     } catch (error) {
       this.refused(generation, error);
@@ -263,66 +236,6 @@ export class GroupMember {
     while (Date.now() - generation.seenAt > this.options.sessionTimeoutMs && !over())
       await this.bell.wait(HEARTBEAT_MS);
     return !over();
-  }
-
-  private async drain(generation: Generation): Promise<void> {
-    this.fetcher.follow([]);
-    await Promise.all(generation.lanes.map((lane) => lane.leave()));
-    const begun = Date.now();
-    const patience = (): number => (this.stopping ? STOP_MS : GIVE_UP_MS);
-    while (generation.handled.size > 0 && !generation.fenced && Date.now() - begun < patience()) {
-      await this.commit(generation);
-      // Not on the bell, which every failure rings: each heartbeat's would bring the next commit, and the other way round.
-      if (generation.handled.size > 0 && !generation.fenced) await delay(FIRST_PAUSE_MS);
-    }
-    if (generation.commitTimer) clearTimeout(generation.commitTimer);
-    // Over: what a commit still under way is told must not touch the next generation.
-    generation.fenced = true;
-  }
-
-  private handle(generation: Generation, lane: Lane, next: number): boolean {
-    if (generation.fenced) return false;
-    generation.handled.set(lane, next);
-    this.commitAfter(generation, COMMIT_AFTER_MS);
-    return true;
-  }
-
-  /** Writes what was handled so far; what could not be written is written with what comes next. */
-  private async commit(generation: Generation): Promise<void> {
-    while (generation.committing) await generation.committing;
-    if (generation.handled.size === 0 || generation.fenced) return;
-    generation.committing = this.commitNow(generation).finally(() => (generation.committing = null));
-    await generation.committing;
-  }
-
-  private async commitNow(generation: Generation): Promise<void> {
-    const { handled, id: groupGenerationId, memberId } = generation;
-    const offsets = [...handled].map(([lane, next]) => ({ topic: lane.topic, partition: lane.partition, lane, next }));
-    try {
-      await this.options.subscription.beforeCommit?.();
-    } catch (error) {
-      this.report(error);
-      this.commitAfter(generation, LAST_PAUSE_MS);
-      return;
-    }
-    // Another generation may have begun meanwhile.
-    if (generation.fenced) return;
-    try {
-      const coordinator = await this.coordinate();
-      const topics = byTopic(offsets, ({ partition, next }) => ({ partition, offset: `${next}` }));
-      await coordinator.offsetCommit({ groupId: this.groupId, groupGenerationId, memberId, topics });
-      for (const { lane, next } of offsets) if (handled.get(lane) === next) handled.delete(lane);
-    } catch (error) {
-      this.refused(generation, error);
-      if (!generation.fenced) this.commitAfter(generation, LAST_PAUSE_MS);
-    }
-  }
-
-  private commitAfter(generation: Generation, milliseconds: number): void {
-    generation.commitTimer ??= setTimeout(() => {
-      generation.commitTimer = null;
-      void this.commit(generation);
-    }, milliseconds);
   }
 
   /** What an error of the coordinator means for the generation. */

@@ -15,7 +15,7 @@ const record = (offset: number, characters: number): StoredRecord => ({
   headers: {},
 });
 
-test('behind a slow handler a partition holds a megabyte, however few records that is, and asks for more after it', async () => {
+test('behind a slow handler a partition holds a megabyte, however few records that is, and asks for more after it, and when it has none', async () => {
   const gates = [deferred(), deferred()];
   let taken = 0;
   const lane = new Lane({
@@ -26,7 +26,7 @@ test('behind a slow handler a partition holds a megabyte, however few records th
     delivery: new Delivery({ maxBatch: 1, onBatches: () => gates[taken++]?.promise }),
   });
   let asked = 0;
-  lane.onHungry = () => asked++;
+  lane.onRoom = () => asked++;
   lane.accept([record(0, 600_000)], 1, 2);
   expect(lane.wants()).toBe(true);
   lane.accept([record(1, 600_000)], 2, 2);
@@ -36,4 +36,5 @@ test('behind a slow handler a partition holds a megabyte, however few records th
   expect([lane.wants(), asked]).toEqual([true, 1]);
   gates[1]?.resolve();
   await lane.leave();
+  expect([lane.pending, asked]).toEqual([false, 2]);
 });

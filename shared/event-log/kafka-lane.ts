@@ -25,8 +25,8 @@ export class Lane implements Source {
   position: number;
   /** Not fetched before this time (milliseconds since the epoch): see the fetcher. */
   blockedUntil = 0;
-  /** Called when the lane wants more than it did. */
-  onHungry: () => void = () => undefined;
+  /** Called when the lane wants records again, and when all it had were handled. */
+  onRoom: () => void = () => undefined;
   private readonly waiting: StoredRecord[] = [];
   /** Of the values that wait. */
   private characters = 0;
@@ -119,7 +119,7 @@ export class Lane implements Source {
     for (const record of records) this.characters -= record.value.length;
     const last = records.at(-1);
     if (last && this.options.onHandled?.(last.offset + 1) === false) return false;
-    if (wasFull && !this.full) this.onHungry();
+    if (!this.pending || (wasFull && !this.full)) this.onRoom();
     return true;
   }
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { EngineUnavailable } from '../errors/errors.js';
+import { within } from '../time/within.js';
 import { errorType, type KafkaClient, type KafkaCluster } from './kafka-client.js';
 
 /** Whoever waits for the brokers hears within this time that they are away. */
@@ -15,17 +16,10 @@ export class NoSuchTopic extends Error {
 }
 
 /** Waits for `work` until `deadline` (milliseconds since the epoch), then rejects; `work` goes on unheard. */
-export async function before<T>(deadline: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('The brokers did not answer in time.')), deadline - Date.now());
+export const before = <T>(deadline: number, work: Promise<T>): Promise<T> =>
+  within(deadline - Date.now(), work, () => {
+    throw new Error('The brokers did not answer in time.');
   });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 /** Short requests over one cluster, which is made anew after every failure. */
 export class KafkaLink {

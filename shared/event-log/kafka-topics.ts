@@ -103,21 +103,21 @@ export async function readLogId(
   producer: KafkaProducer,
   replicationFactor: number,
 ): Promise<string> {
-  const known = await firstValue(client, link).catch((error: unknown) => {
+  const known = await knownLogId(client, link).catch((error: unknown) => {
     if (error instanceof NoSuchTopic) return null;
     throw error;
   });
   if (known !== null) return known;
   await createTopics(client, link, [LOG_ID], replicationFactor);
   for (;;) {
-    const value = await firstValue(client, link);
+    const value = await knownLogId(client, link);
     if (value !== null) return value;
     await producer.append([{ topic: LOG_ID.name, key: null, value: randomUUID(), headers: {} }]);
   }
 }
 
-/** Null while there is none. */
-async function firstValue(client: KafkaClient, link: KafkaLink): Promise<string | null> {
+/** Null while there is none. Rejects with `NoSuchTopic` where its topic is not there; makes nothing. */
+export async function knownLogId(client: KafkaClient, link: KafkaLink): Promise<string | null> {
   const place = { topic: client.wire(LOG_ID.name), partition: 0 };
   return link.run(
     [place.topic],

@@ -12,6 +12,9 @@ type OrderEvent = EventOf<'order.payment_requested' | 'order.canceled'>;
 const PAYMENTS = 'balance.payments';
 const USERS = 'balance.users';
 
+/** Most of what orders publish is not for payments, which take longer than this. */
+const PACE_MS = 50;
+
 /** Collects what orders ask for, and gives back what canceled ones have paid. */
 export function payments({
   store,
@@ -27,6 +30,7 @@ export function payments({
   return reaction({
     consumer: PAYMENTS,
     topics: ['orders'],
+    paceMs: PACE_MS,
     types: ['order.payment_requested', 'order.canceled'],
     async handle(tx, events) {
       const at = now();

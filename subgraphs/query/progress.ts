@@ -3,6 +3,8 @@ import { PROGRESS, progressOf, type ProgressDoc } from './views.js';
 
 /** How long what has moved may wait for more that moves: one write for all of it. Nobody reads a document later for it. */
 const STORE_AFTER_MS = 100;
+/** While it keeps moving it is stored so often. */
+const STORE_EVERY_MS = 500;
 
 /**
  * How far a consumer has come. It is noted when the documents are stored, and stored itself soon after that, so it is
@@ -13,6 +15,8 @@ export class Progress {
   /** Noted and not yet stored, by partition. */
   private readonly moved = new Map<string, ProgressDoc>();
   private timer: NodeJS.Timeout | null = null;
+  /** When it was last stored, by the monotonic clock in milliseconds. */
+  private stored = -Infinity;
   private writing: Promise<void> = Promise.resolve();
 
   constructor(private readonly documents: Pick<DocumentStore, 'putIfNewer'>) {}
@@ -23,7 +27,10 @@ export class Progress {
     if ((this.moved.get(place)?.next ?? 0) >= progress.next) return;
     this.moved.set(place, progress);
     // What fails is stored with what comes next, or by whoever commits.
-    this.timer ??= setTimeout(() => void this.flush().catch(() => undefined), STORE_AFTER_MS);
+    this.timer ??= setTimeout(
+      () => void this.flush().catch(() => undefined),
+      Math.max(STORE_AFTER_MS, this.stored + STORE_EVERY_MS - performance.now()),
+    );
   }
 
   /** Resolves when everything noted until now is stored; rejects as the store does, and keeps it. */
@@ -37,6 +44,7 @@ export class Progress {
     this.timer = null;
     const noted = [...this.moved];
     if (noted.length === 0) return;
+    this.stored = performance.now();
     await this.documents.putIfNewer(
       PROGRESS,
       noted.map(([, progress]) => progressOf(progress)),

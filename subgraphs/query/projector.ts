@@ -69,11 +69,11 @@ interface Dead {
 /** Records of one batch, of all partitions together. */
 const MAX_BATCH = 500;
 
-/** Batches cost nearly as much as what is in them. Whoever waits for a view looks for it as often as this. */
-const VIEWS_PACE_MS = 10;
+/** Batches cost nearly as much as what is in them, and only where events keep coming does one wait for the next. */
+const VIEWS_PACE_MS = 40;
 
 /** What happened is read long after it did, if ever. */
-const TIMELINE_PACE_MS = 50;
+const TIMELINE_PACE_MS = 250;
 
 /** How often a batch may fail for reasons unknown before its records are tried one by one and the failing ones given up. */
 const MAX_ATTEMPTS = 5;

@@ -14,7 +14,7 @@ export interface StalenessDeps {
 
 /**
  * How far the views are behind the log at the moment. Asks log and store, so it is for those who want to know. What is
- * stored of a projector's progress is up to a tenth of a second old, so a view may be said to lack what it just got.
+ * stored of a projector's progress is up to half a second old, so a view may be said to lack what it just got.
  */
 export async function stalenessOf({ documents, eventLog, appendedAt, now }: StalenessDeps): Promise<Staleness> {
   const lags = await Promise.all(

@@ -24,6 +24,9 @@ const MAX_SNAPSHOTS = 100;
 /** Every order changes a product. Who watches one is shown the latest state, not each of them. */
 const STOCK_PACE_MS = 50;
 
+/** An order changes twice within some 20 ms, and others beside it. */
+const ORDERS_PACE_MS = 5;
+
 interface AccountChange {
   readonly account: AccountDoc;
   readonly transaction: TransactionState | null;
@@ -66,6 +69,7 @@ export function createSubscriptions(deps: SubscriptionDeps): Subscriptions {
   const orders = new Ring<OrderState>(
     {
       topic: 'orders',
+      paceMs: ORDERS_PACE_MS,
       read({ data }) {
         const { order } = data as { order: OrderState };
         return { item: order, keys: [EVERYTHING, orderKey(order.id), userKey(order.userId)] };
