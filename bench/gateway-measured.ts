@@ -55,5 +55,6 @@ if (kind === 'stock') {
   });
   await gateway.start();
 }
+console.log(`process ${process.pid}`);
 // What whoever started it waits for.
 console.log('Tributary is ready');

@@ -26,6 +26,7 @@ export function clientAddress(
 export const addressOf = (socket: Pick<Socket, 'remoteAddress'>): string => counted(socket.remoteAddress ?? '');
 
 function counted(address: string): string {
+  if (!address.includes(':')) return address;
   const [, mapped] = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address) ?? [];
   if (mapped !== undefined) return mapped;
   if (!isIPv6(address)) return address;

@@ -1,9 +1,8 @@
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginLandingPageLocalDefault } from '@apollo/server/plugin/landingPage/default';
 import { execute, Kind, OperationTypeNode, type FormattedExecutionResult, type OperationDefinitionNode } from 'graphql';
-import { errorFormatting, requestPlugin } from '../shared/graphql/apollo.js';
+import { errorFormatting } from '../shared/graphql/apollo.js';
 import type { Logger } from '../shared/observability/logger.js';
-import type { Metrics } from '../shared/observability/metrics.js';
 import type { GatewayContext } from './context.js';
 import type { Federation } from './federation.js';
 import { LIMITS } from './limits.js';
@@ -12,7 +11,7 @@ import { LIMITS } from './limits.js';
 export const MAX_VALIDATION_ERRORS = 5;
 
 /** Runs queries and mutations, whichever way they came in. */
-export function makeApollo(federation: Federation, log: Logger, metrics: Metrics): ApolloServer<GatewayContext> {
+export function makeApollo(federation: Federation, log: Logger): ApolloServer<GatewayContext> {
   const errors = errorFormatting(log);
   return new ApolloServer<GatewayContext>({
     gateway: federation.gateway,
@@ -27,7 +26,15 @@ export function makeApollo(federation: Federation, log: Logger, metrics: Metrics
     plugins: [
       ApolloServerPluginLandingPageLocalDefault({ embed: { runTelemetry: false }, footer: false }),
       introspection,
-      requestPlugin('gateway', metrics, errors.remember),
+      {
+        requestDidStart: () =>
+          Promise.resolve({
+            didEncounterErrors: ({ errors: found, contextValue }) => {
+              errors.remember(found, contextValue);
+              return Promise.resolve();
+            },
+          }),
+      },
     ],
   });
 }

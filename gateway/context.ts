@@ -4,6 +4,7 @@ import { createRequestContext, type Carrier } from '../shared/graphql/request.js
 import type { Identity } from '../shared/identity/identity.js';
 import type { Logger } from '../shared/observability/logger.js';
 import { debugFor, type Debug, type DebugSettings } from './debug.js';
+import type { Gone } from './gone.js';
 
 /** What a client shows of itself: the headers of its request or of its WebSocket handshake. */
 export interface Credentials {
@@ -37,8 +38,8 @@ export interface GatewayContext extends RequestContext {
   readonly timeoutMs: number;
   /** Collects what the answer is to say of how it came about; absent where nobody asked, or may. */
   readonly debug?: Debug;
-  /** Aborted when nobody waits for the answer any more; queries then stop asking. */
-  readonly gone?: AbortSignal;
+  /** Says when nobody waits for the answer any more; queries then stop asking. */
+  readonly gone?: Gone;
 }
 
 /** What every operation of a client has in common. */

@@ -10,6 +10,7 @@ import { freePorts } from '../tests/ports.js';
 import type { GatewayContext } from './context.js';
 import { SubgraphDataSource, type DataSourceOptions } from './data-source.js';
 import type { SubgraphRequest } from './executor.js';
+import { Gone } from './gone.js';
 import { IdentityTokens } from './identity-tokens.js';
 import { until } from './tiny-graph.js';
 
@@ -170,11 +171,11 @@ test('a call whose time is over is not made', async () => {
 test('when its client is gone a query ends, and a mutation goes on', async () => {
   const held: ServerResponse[] = [];
   const { ask, calls } = await subgraph([(request, response) => void (request.resume(), held.push(response))]);
-  const client = new AbortController();
-  const query = ask(QUERY, { gone: client.signal });
-  const mutation = ask(MUTATION, { gone: client.signal });
+  const gone = new Gone();
+  const query = ask(QUERY, { gone });
+  const mutation = ask(MUTATION, { gone });
   await until(() => held.length === 2, 'both calls');
-  client.abort('gone');
+  gone.leave();
   await expect(query).rejects.toMatchObject(unavailable);
   await until(() => calls.filter(({ socket }) => socket.destroyed).length === 1, 'one connection to be closed');
   for (const response of held) response.end(OK);
@@ -204,7 +205,8 @@ test('after failures in a row calls are refused at once, until a probe is answer
 test('GraphQL errors do not open the breaker, and clients that go away do not either', async () => {
   const { ask } = await subgraph([says('{"errors":[{"message":"no"}]}')], { breaker: { failures: 1 } });
   await ask();
-  const gone = AbortSignal.abort('gone');
+  const gone = new Gone();
+  gone.leave();
   await expect(ask(QUERY, { gone })).rejects.toMatchObject(unavailable);
   expect(await ask()).toEqual({ errors: [{ message: 'no' }] });
 });

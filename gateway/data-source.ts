@@ -6,10 +6,12 @@ import { DEADLINE_HEADER, DEBUG_HEADER, REQUEST_ID_HEADER, TRACEPARENT_HEADER } 
 import { IDENTITY_HEADER } from '../shared/identity/identity.js';
 import type { Metrics } from '../shared/observability/metrics.js';
 import { tracer, type Span } from '../shared/observability/tracing.js';
-import { Breaker, BREAKER_DEFAULTS, BREAKER_STATES, type BreakerSettings } from './breaker.js';
+import { Breaker, BREAKER_DEFAULTS, BREAKER_STATES, type BreakerSettings, type Permit } from './breaker.js';
 import type { ClientKey, GatewayContext } from './context.js';
+import { Deadlines } from './deadlines.js';
 import { noteStaleness, type Debug } from './debug.js';
 import type { GraphQLDataSource, SubgraphAnswer, SubgraphRequest } from './executor.js';
+import type { Gone } from './gone.js';
 import type { IdentityTokens } from './identity-tokens.js';
 
 /** Sockets to one subgraph; more requests than that wait for a free one. */
@@ -55,13 +57,14 @@ class Failure extends Error {
  * Calls one subgraph over kept-alive connections, as the identity in the operation's context.
  * - A call ends at the deadline in its context. A query ends too when its client is gone; a mutation never does.
  * - A query whose connection failed is sent again, twice at most; a mutation never is.
- * - After failures in a row calls are refused at once: see breaker.ts. Errors in GraphQL's sense are answers.
+ * - After too many failures calls are refused at once: see breaker.ts. Errors in GraphQL's sense are answers.
  *
  * HTTP/1.1 without pipelining: a slow answer would hold up those behind it on its connection.
  */
 export class SubgraphDataSource implements GraphQLDataSource {
   private readonly options: DataSourceOptions;
   private readonly breaker: Breaker;
+  private readonly deadlines = new Deadlines();
   private readonly pool: Pool;
   private readonly path: string;
   private readonly host: string;
@@ -93,15 +96,25 @@ export class SubgraphDataSource implements GraphQLDataSource {
   }): Promise<SubgraphAnswer> {
     const { name, metrics, admit } = this.options;
     const { request, context } = call;
-    await admit?.(context.client, name);
+    if (admit !== undefined) await admit(context.client, name);
     const begun = performance.now();
     const span = this.span(request, context);
+    const traceparent = span?.traceparent ?? context.traceparent;
     let outcome: Outcome = 'ok';
+    const permit = this.breaker.ask();
     try {
-      return await this.answer(request, context, span?.traceparent ?? context.traceparent);
+      if (permit === undefined) throw new Failure('spared', false, 'the breaker is open');
+      for (let attempt = 0; ; attempt++) {
+        try {
+          return this.read(await this.send(request, context, traceparent), context.debug, permit);
+        } catch (error) {
+          await this.beforeNext(attempt, request, error);
+        }
+      }
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       ({ outcome } = error);
+      if (permit !== undefined && outcome !== 'aborted') this.breaker.fail(permit);
       throw this.unavailable(request, error);
     } finally {
       span?.end(outcome === 'ok' ? undefined : outcome);
@@ -119,7 +132,7 @@ export class SubgraphDataSource implements GraphQLDataSource {
     });
     await body.dump();
     if (statusCode !== 200) throw new Error(`/livez answered ${statusCode}`);
-    this.breaker.succeed();
+    this.breaker.probeNow();
   }
 
   /** Lets calls in hand finish, for five seconds at most. */
@@ -141,41 +154,24 @@ export class SubgraphDataSource implements GraphQLDataSource {
     });
   }
 
-  private async answer(
-    request: SubgraphRequest,
-    context: GatewayContext,
-    traceparent: string | null,
-  ): Promise<SubgraphAnswer> {
-    if (!this.breaker.allows()) throw new Failure('spared', false, 'the breaker is open');
-    try {
-      const { status, text } = await this.send(request, context, traceparent);
-      const answer = parseAnswer(text, context.debug, this.options.name);
-      if (answer === undefined) throw new Failure('broken', true, `${status}: ${text.slice(0, 500)}`);
-      if (status >= 500) this.breaker.fail();
-      else this.breaker.succeed();
-      return answer;
-    } catch (error) {
-      if (!(error instanceof Failure) || error.outcome !== 'aborted') this.breaker.fail();
-      throw error;
-    }
+  /** Waits for the time of the next attempt. @throws what the last one failed with, when there is to be none */
+  private async beforeNext(attempt: number, { kind }: SubgraphRequest, error: unknown): Promise<void> {
+    const wait = kind === OperationTypeNode.QUERY ? RETRY_AFTER_MS[attempt] : undefined;
+    if (wait === undefined || !(error instanceof Failure) || error.outcome !== 'unreachable') throw error;
+    this.options.metrics.subgraphRetries.inc({ subgraph: this.options.name });
+    // A connection that was closed while it was idle fails on its next use, so the first time is at once.
+    if (wait > 0) await delay(wait * (1 + Math.random()));
   }
 
-  private async send(request: SubgraphRequest, context: GatewayContext, traceparent: string | null): Promise<Answered> {
-    const waits = request.kind === OperationTypeNode.QUERY ? RETRY_AFTER_MS : [];
-    for (const wait of waits) {
-      try {
-        return await this.sendOnce(request, context, traceparent);
-      } catch (error) {
-        if (!(error instanceof Failure) || error.outcome !== 'unreachable') throw error;
-        this.options.metrics.subgraphRetries.inc({ subgraph: this.options.name });
-        // A connection that was closed while it was idle fails on its next use, so the first time is at once.
-        if (wait > 0) await delay(wait * (1 + Math.random()));
-      }
-    }
-    return this.sendOnce(request, context, traceparent);
+  private read({ status, text }: Answered, debug: Debug | undefined, permit: Permit): SubgraphAnswer {
+    const answer = parseAnswer(text, debug, this.options.name);
+    if (answer === undefined) throw new Failure('broken', true, `${status}: ${text.slice(0, 500)}`);
+    if (status >= 500) this.breaker.fail(permit);
+    else this.breaker.succeed(permit);
+    return answer;
   }
 
-  private sendOnce(request: SubgraphRequest, context: GatewayContext, traceparent: string | null): Promise<Answered> {
+  private send(request: SubgraphRequest, context: GatewayContext, traceparent: string | null): Promise<Answered> {
     const { identity, requestId, deadline, gone, debug } = context;
     const left = Math.ceil(deadline - performance.now());
     if (left <= 0) return Promise.reject(new Failure('timeout', false, 'the time was over before the call'));
@@ -194,7 +190,8 @@ export class SubgraphDataSource implements GraphQLDataSource {
     if (traceparent !== null) headers.push(TRACEPARENT_HEADER, traceparent);
     if (debug !== undefined) headers.push(DEBUG_HEADER, '1');
     const options: Dispatcher.DispatchOptions = { path: this.path, method: 'POST', headers, body: request.body };
-    return new Exchange(left, request.kind === OperationTypeNode.QUERY ? gone : undefined).over(this.pool, options);
+    const waiting = request.kind === OperationTypeNode.QUERY ? gone : undefined;
+    return new Exchange(deadline, this.deadlines, waiting).over(this.pool, options);
   }
 
   private unavailable({ kind }: SubgraphRequest, { sent, cause }: Failure): AppError {
@@ -214,8 +211,6 @@ interface Answered {
 
 /** One request and its answer, by undici's handler: it costs a fraction of `request` with its streams. */
 class Exchange implements Dispatcher.DispatchHandler {
-  private readonly timer: NodeJS.Timeout;
-  private readonly gone: AbortSignal | undefined;
   private readonly chunks: Buffer[] = [];
   private controller: Dispatcher.DispatchController | undefined;
   private status = 0;
@@ -223,18 +218,20 @@ class Exchange implements Dispatcher.DispatchHandler {
   private resolve: (answer: Answered) => void = () => undefined;
   private reject: (failure: Failure) => void = () => undefined;
 
-  constructor(timeoutMs: number, gone: AbortSignal | undefined) {
-    this.timer = setTimeout(this.expire, timeoutMs);
-    this.gone = gone;
-    gone?.addEventListener('abort', this.abandon);
-  }
+  constructor(
+    readonly deadline: number,
+    private readonly deadlines: Deadlines,
+    private readonly gone: Gone | undefined,
+  ) {}
 
   over(pool: Pool, options: Dispatcher.DispatchOptions): Promise<Answered> {
     return new Promise<Answered>((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
-      if (this.gone?.aborted === true) this.abandon();
-      else pool.dispatch(options, this);
+      if (this.gone?.isGone === true) return this.abandon();
+      this.deadlines.add(this);
+      this.gone?.add(this);
+      pool.dispatch(options, this);
     });
   }
 
@@ -262,9 +259,15 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.end(failureOf(error));
   }
 
-  private readonly expire = (): void => this.end(new Failure('timeout', true, 'no answer in time'));
+  /** The deadline is over. */
+  expire(): void {
+    this.end(new Failure('timeout', true, 'no answer in time'));
+  }
 
-  private readonly abandon = (): void => this.end(new Failure('aborted', true, 'the client is gone'));
+  /** The client is gone. */
+  abandon(): void {
+    this.end(new Failure('aborted', true, 'the client is gone'));
+  }
 
   /** Also when undici has not begun with it: it may wait for a connection for longer than we do. */
   private end(failure: Failure): void {
@@ -276,8 +279,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   private release(): void {
-    clearTimeout(this.timer);
-    this.gone?.removeEventListener('abort', this.abandon);
+    this.deadlines.delete(this);
+    this.gone?.delete(this);
   }
 }
 

@@ -106,15 +106,18 @@ export class Fetch {
     const objects = objectsAt(run.data, this.path);
     if (objects.length === 0) return;
     try {
-      if (this.represent === undefined) await this.runPlain(run, objects);
-      else await this.runEntities(run, this.wanted(objects, this.represent));
+      if (this.represent === undefined) {
+        this.take(run, objects, await this.ask(run));
+      } else {
+        const wanted = this.wanted(objects, this.represent);
+        if (wanted.targets.length > 0) this.takeEntities(run, wanted, await this.ask(run, wanted));
+      }
     } catch (error) {
       run.errors.push(this.failure(error));
     }
   };
 
-  private async runPlain(run: Run, objects: readonly JsonObject[]): Promise<void> {
-    const { data, errors = [] } = await this.ask(run, this.variablesOf(run));
+  private take(run: Run, objects: readonly JsonObject[], { data, errors = [] }: SubgraphAnswer): void {
     for (const error of errors) {
       const place = this.path.length === 0 ? [] : objects[0] && placesAt(run.data, this.path).get(objects[0]);
       run.errors.push(this.located(error, error.path && place && [...place, ...error.path]));
@@ -124,11 +127,7 @@ export class Fetch {
     for (const object of objects) merge(object, data, objects.length > 1);
   }
 
-  private async runEntities(run: Run, wanted: Wanted): Promise<void> {
-    const { representations, texts, targets } = wanted;
-    if (representations.length === 0) return;
-    const variables = this.variablesOf(run);
-    const { data, errors = [] } = await this.ask(run, variables, { representations, texts });
+  private takeEntities(run: Run, { targets }: Wanted, { data, errors = [] }: SubgraphAnswer): void {
     this.addEntityErrors(run, errors, targets);
     if (!isObject(data)) return;
     const entities = own(data, '_entities');
@@ -168,7 +167,7 @@ export class Fetch {
   }
 
   /** The client's variables that the fetch uses, as the client sent them. */
-  private variablesOf({ variables }: Run): JsonObject {
+  private variablesOf(variables: Run['variables']): JsonObject {
     const used: JsonObject = {};
     for (const name of this.node.variableUsages ?? []) {
       const value = own(variables, name);
@@ -177,32 +176,23 @@ export class Fetch {
     return used;
   }
 
-  private ask(
-    run: Run,
-    variables: JsonObject,
-    entities?: { readonly representations: JsonObject[]; readonly texts: readonly string[] },
-  ): Promise<SubgraphAnswer> {
-    const { serviceName, operation, operationName, operationKind } = this.node;
-    const source = run.sources[serviceName];
+  private ask({ sources, variables: given, context, inFlight }: Run, entities?: Wanted): Promise<SubgraphAnswer> {
+    const { serviceName, operation, operationName, operationKind: kind } = this.node;
+    const source = sources[serviceName];
     if (source === undefined) throw new Error(`There is no data source for the subgraph ${serviceName}.`);
-    const members = Object.keys(variables).map((name) => `${JSON.stringify(name)}:${JSON.stringify(variables[name])}`);
-    if (entities !== undefined) members.push(`"representations":[${entities.texts.join(',')}]`);
-    const text = `${members.join(',')}}}`;
-    const call = (): Promise<SubgraphAnswer> =>
-      source.process({
-        request: {
-          kind: operationKind,
-          query: operation,
-          operationName,
-          variables: entities === undefined ? variables : { ...variables, representations: entities.representations },
-          body: this.head + text,
-        },
-        context: run.context,
-      });
-    if (!this.shared) return call();
+    const variables = this.variablesOf(given);
+    const names = Object.keys(variables);
+    let text = names.map((name) => `${JSON.stringify(name)}:${JSON.stringify(variables[name])}`).join(',');
+    if (entities !== undefined) {
+      text += `${names.length === 0 ? '' : ','}"representations":[${entities.texts.join(',')}]`;
+      variables['representations'] = entities.representations;
+    }
+    text += '}}';
+    const request: SubgraphRequest = { kind, query: operation, operationName, variables, body: this.head + text };
+    if (!this.shared) return source.process({ request, context });
     const key = this.identity + text;
-    const answer = run.inFlight.get(key) ?? call();
-    run.inFlight.set(key, answer);
+    const answer = inFlight.get(key) ?? source.process({ request, context });
+    inFlight.set(key, answer);
     return answer.then(({ data, errors = [] }) => ({ data: copy(data) as JsonObject | null, errors }));
   }
 

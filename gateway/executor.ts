@@ -50,7 +50,7 @@ export class Executor {
    * rest; a null that it forbids and no error explains has an error of its own.
    * @param variables as the client sent them, already found to be in order
    */
-  async run(
+  run(
     plan: QueryPlan,
     sources: Readonly<Record<string, GraphQLDataSource>>,
     operation: OperationContext,

@@ -287,6 +287,23 @@ test('@composeDirective: directives of others are kept in the supergraph and har
   });
 });
 
+test.each([
+  [
+    'context',
+    `${LINK('@key', '@context', '@fromContext')}
+      type Cart @key(fields: "id") @context(name: "cart") { id: ID!, currency: String!, line: Line! }
+      type Line @key(fields: "id") { id: ID!, price(currency: String @fromContext(field: "$cart { currency }")): Int! }
+      type Query { cart: Cart! }`,
+  ],
+  ['authenticated', `${LINK('@authenticated')} type Query { secret: String @authenticated }`],
+])('a supergraph with the feature %s, which is not served, is refused by its name', async (feature, sdl) => {
+  const subgraphs = await Promise.all([{ name: 'one', sdl, resolvers: {} }].map(startForeign));
+  running.push(...subgraphs);
+  await expect(startForeignGraph(subgraphs)).rejects.toThrow(
+    `feature https://specs.apollo.dev/${feature}/v0.1 is for: SECURITY but is unsupported`,
+  );
+});
+
 test('an entity that its subgraph does not know is null, with everything else there', async () => {
   const { ask } = await start(
     {

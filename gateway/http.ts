@@ -1,6 +1,6 @@
 /** GraphQL over HTTP (https://graphql.github.io/graphql-over-http/draft/), and who may call it from a browser. */
-import { setMaxListeners } from 'node:events';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { setImmediate as endOfTurn } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { FormattedExecutionResult } from 'graphql';
 import { AppError, type ErrorCode } from '../shared/errors/errors.js';
@@ -12,8 +12,9 @@ import type { Logger } from '../shared/observability/logger.js';
 import { tracer, type Span } from '../shared/observability/tracing.js';
 import { clientAddress } from './addresses.js';
 import { isMutation, isSubscription, type Admission, type Asked } from './admission.js';
-import type { Authenticate } from './context.js';
+import type { Authenticate, Caller } from './context.js';
 import { describeOperation } from './debug.js';
+import { Gone } from './gone.js';
 import { accepts, JSON_TYPE, type ResponseType } from './media-types.js';
 import type { Origins } from './origins.js';
 import type { RunOperation } from './run.js';
@@ -63,10 +64,13 @@ export function registerGraphqlOverHttp(app: FastifyInstance, deps: GraphqlOverH
   const admit = async (request: FastifyRequest, span: Span | undefined) => {
     const asked = request.method === 'GET' ? askedInAddress(request.query) : askedInBody(request.body);
     const address = clientAddress(request.raw, trustedProxies);
-    const caller = await authenticate({ headers: request.headers }).catch(async (error: unknown) => {
+    let caller: Caller;
+    try {
+      caller = await authenticate({ headers: request.headers });
+    } catch (error) {
       await admission.countRefused(address);
       throw error;
-    });
+    }
     const operation = await admission.admit(asked, { identity: caller.identity, address }, request.headers);
     if (span !== undefined) describeOperation(span, operation);
     if (request.method === 'GET' && isMutation(operation)) {
@@ -85,8 +89,10 @@ export function registerGraphqlOverHttp(app: FastifyInstance, deps: GraphqlOverH
         `Subscriptions are served over WebSocket, or to those who accept text/event-stream, at ${path}.`,
       );
     }
-    const context = Object.assign(operation.context, { gone: whenGone(reply.raw) });
-    const { status, result } = await run({ ...operation, context });
+    Object.assign(operation.context, { gone: whenGone(reply.raw) });
+    const { status, result } = await run(operation);
+    // With the other answers of this turn of the event loop: whoever reads them is woken once, not by each anew.
+    await endOfTurn();
     return send(reply, type, status, result);
   }
 
@@ -143,15 +149,13 @@ function startSpan({ method, headers }: FastifyRequest, { raw }: FastifyReply, p
   return span;
 }
 
-/** Aborted when the connection ends before the answer has been sent. */
-function whenGone(response: ServerResponse): AbortSignal {
-  const gone = new AbortController();
-  // Every subgraph call in hand listens.
-  setMaxListeners(0, gone.signal);
+/** Told when the connection ends before the answer has been sent. */
+function whenGone(response: ServerResponse): Gone {
+  const gone = new Gone();
   response.once('close', () => {
-    if (!response.writableFinished) gone.abort('the client is gone');
+    if (!response.writableFinished) gone.leave();
   });
-  return gone.signal;
+  return gone;
 }
 
 const NOT_ACCEPTABLE = 'Answers are application/graphql-response+json or application/json.';
@@ -246,7 +250,7 @@ function jsonIn(text: unknown, name: string): unknown {
 
 /** Request ids for everybody; for browsers, which pages may call and read the answers. */
 export function registerBrowserRules(app: FastifyInstance, origins: Origins): void {
-  app.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
+  app.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done) => {
     // The context reads it from here, so that answer and logs bear the same one.
     const requestId = requestIdOf(request.headers);
     request.headers[REQUEST_ID_HEADER] = requestId;
@@ -259,16 +263,17 @@ export function registerBrowserRules(app: FastifyInstance, origins: Origins): vo
         origin === undefined
           ? 'In demo mode this gateway answers to its address, localhost and the hosts of ALLOWED_ORIGINS only.'
           : `Pages of ${origin} may not call this gateway.`;
-      return reply.code(403).send(errorBody('FORBIDDEN', message));
+      void reply.code(403).send(errorBody('FORBIDDEN', message));
+      return;
     }
-    if (origin === undefined) return undefined;
+    if (origin === undefined) return done();
     void reply.headers({
       'access-control-allow-origin': origin,
       'access-control-expose-headers': `${REQUEST_ID_HEADER}, retry-after`,
       vary: 'origin',
     });
-    if (request.method !== 'OPTIONS') return undefined;
-    return reply
+    if (request.method !== 'OPTIONS') return done();
+    void reply
       .headers({
         'access-control-allow-methods': 'GET, POST',
         'access-control-allow-headers': request.headers['access-control-request-headers'] ?? 'content-type',

@@ -16,6 +16,8 @@ export const JSON_TYPE: ResponseType = { contentType: 'application/json; charset
  */
 export function accepts(accept: string | undefined): ResponseType | 'page' | undefined {
   if (accept === undefined || accept === '' || accept === '*/*') return JSON_TYPE;
+  const only = TYPES.get(accept);
+  if (only !== undefined) return only;
   let best: { readonly type: ResponseType | 'page'; readonly weight: number } | undefined;
   for (const range of accept.split(',')) {
     const [name = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());

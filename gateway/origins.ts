@@ -9,6 +9,8 @@ const LOOPBACK: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '::1'])
 export class Origins {
   private readonly allowed: ReadonlySet<string>;
   private readonly public: boolean;
+  private lastHost: string | undefined;
+  private lastIsLocal = false;
 
   /**
    * @param bound the host the gateway listens on
@@ -43,6 +45,13 @@ export class Origins {
   }
 
   private isLocal(host: string): boolean {
+    // Nearly all requests are for the same one.
+    if (host === this.lastHost) return this.lastIsLocal;
+    this.lastHost = host;
+    return (this.lastIsLocal = this.looksLocal(host));
+  }
+
+  private looksLocal(host: string): boolean {
     if (!URL.canParse(`http://${host}`)) return false;
     const name = new URL(`http://${host}`).hostname.replace(/^\[|\]$/g, '');
     return !name.includes('.') || isIP(name) !== 0 || [...this.allowed].some((origin) => new URL(origin).host === host);

@@ -4,8 +4,10 @@ import { AppError } from '../shared/errors/errors.js';
 import { toClientError } from '../shared/graphql/errors.js';
 import type { AdmittedOperation } from './admission.js';
 import type { GatewayContext } from './context.js';
+import { Deadlines } from './deadlines.js';
 import { explained } from './debug.js';
 import type { DirectRuns } from './direct.js';
+import type { OperationMeter } from './operation-meter.js';
 
 /** The answer to a query or a mutation. */
 export interface Answer {
@@ -24,38 +26,48 @@ const GRACE_MS = 250;
  * Queries and mutations, the short way where that will do, else through Apollo Server.
  * @param suggestions whether errors may say what was perhaps meant, and so tell parts of the schema
  */
-export const runWith =
-  (apollo: ApolloServer<GatewayContext>, direct: DirectRuns, suggestions: boolean): RunOperation =>
-  async (operation) => {
-    const { source, operationName, variables, context } = operation;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<Answer>((resolve) => {
-      const left = context.deadline - performance.now() + GRACE_MS;
-      timer = setTimeout(() => resolve(tookTooLong(context)), Math.max(0, left));
-    });
-    try {
-      const answer = await Promise.race([run(), late]);
-      return context.debug === undefined ? answer : { ...answer, result: explained(answer.result, context) };
-    } catch (error) {
-      return { status: 500, result: { errors: [toClientError(error, context)] } };
-    } finally {
-      clearTimeout(timer);
-    }
+export function runWith(
+  apollo: ApolloServer<GatewayContext>,
+  direct: DirectRuns,
+  meter: OperationMeter,
+  suggestions: boolean,
+): RunOperation {
+  const deadlines = new Deadlines();
 
-    async function run(): Promise<Answer> {
-      const answer = await direct.run(operation);
-      if (answer !== undefined) return answer;
-      const request = {
-        query: source,
-        variables: { ...variables },
-        ...(operationName !== undefined && { operationName }),
-      };
-      const { body, http } = await apollo.executeOperation(request, { contextValue: context });
-      if (body.kind !== 'single') throw new Error('Incremental delivery is not on offer.');
-      const status = http.status ?? 200;
-      return { status, result: suggestions ? body.singleResult : withoutSuggestions(body.singleResult) };
+  async function run(operation: AdmittedOperation): Promise<Answer> {
+    try {
+      return (await direct.run(operation)) ?? (await byApollo(operation));
+    } catch (error) {
+      return { status: 500, result: { errors: [toClientError(error, operation.context)] } };
     }
-  };
+  }
+
+  async function byApollo({ source, operationName, variables, context }: AdmittedOperation): Promise<Answer> {
+    const request = {
+      query: source,
+      variables: { ...variables },
+      ...(operationName !== undefined && { operationName }),
+    };
+    const { body, http } = await apollo.executeOperation(request, { contextValue: context });
+    if (body.kind !== 'single') throw new Error('Incremental delivery is not on offer.');
+    const status = http.status ?? 200;
+    return { status, result: suggestions ? body.singleResult : withoutSuggestions(body.singleResult) };
+  }
+
+  return (operation) =>
+    new Promise((resolve) => {
+      const { context } = operation;
+      const begun = performance.now();
+      const late = { deadline: context.deadline + GRACE_MS, expire: () => answerWith(tookTooLong(context)) };
+      const answerWith = ({ status, result }: Answer): void => {
+        if (!deadlines.delete(late)) return;
+        meter.answered(operation, result, performance.now() - begun);
+        resolve({ status, result: explained(result, context) });
+      };
+      deadlines.add(late);
+      void run(operation).then(answerWith);
+    });
+}
 
 /** graphql-js ends its messages with what it found to be alike. */
 function withoutSuggestions(result: FormattedExecutionResult): FormattedExecutionResult {

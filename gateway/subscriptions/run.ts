@@ -6,6 +6,7 @@ import { tracer, within, type Span } from '../../shared/observability/tracing.js
 import { isSubscription, type AdmittedOperation, type Asked, type Asking } from '../admission.js';
 import { clientKeyOf, type Caller, type GatewayContext } from '../context.js';
 import { describeOperation } from '../debug.js';
+import { Gone } from '../gone.js';
 import type { PreparedSubscription, SubscriptionExecutor, SubscriptionResults } from './execute.js';
 import { StreamFailed } from './stream.js';
 import type { OperationResults, Refusal } from './transport-ws.js';
@@ -100,8 +101,9 @@ export class OperationRunner {
     };
     try {
       if (!isSubscription(operation)) {
-        const running = this.finish(execute({ ...operation, context }));
-        return single(span === undefined ? running : within(span, () => running));
+        const gone = new Gone();
+        const running = this.finish(execute({ ...operation, context: { ...context, gone } }));
+        return single(span === undefined ? running : within(span, () => running), gone);
       }
       const prepared = subscriptions.prepare({ ...operation, context }, resumeAfter);
       if (isErrors(prepared)) return refuse(prepared.map((error) => toClientError(error, context)));
@@ -138,7 +140,7 @@ export class OperationRunner {
 }
 
 /** The one result of a query or a mutation. */
-function single(running: Promise<FormattedExecutionResult>): OperationResults {
+function single(running: Promise<FormattedExecutionResult>, gone: Gone): OperationResults {
   let pending: Promise<FormattedExecutionResult> | undefined = running;
   // Nobody may be there any more to take it.
   running.catch(() => undefined);
@@ -150,7 +152,10 @@ function single(running: Promise<FormattedExecutionResult>): OperationResults {
         ? { done: true, value: undefined }
         : { done: false, value: { json: JSON.stringify(result) } };
     },
-    return: () => Promise.resolve(),
+    return: () => {
+      gone.leave();
+      return Promise.resolve();
+    },
   };
 }
 

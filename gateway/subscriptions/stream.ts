@@ -204,7 +204,9 @@ export class ClientStream {
       this.notify();
       return;
     }
-    const message = `The connection to the ${plan.subgraph} service was lost. Subscribe again, with your last cursor.`;
+    const message = mayReturn
+      ? `The connection to the ${plan.subgraph} service was lost. Subscribe again, with your last cursor.`
+      : `The ${plan.subgraph} service does not take subscriptions.`;
     this.miss('upstream_lost', message, cause);
   }
 

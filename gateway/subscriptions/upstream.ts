@@ -179,5 +179,12 @@ function causeOf(error: unknown): Error {
 /** Close codes by which a graphql-ws server says that the same again will not do. */
 const FINAL_CODES: ReadonlySet<unknown> = new Set([4400, 4401, 4403, 4406, 4409, 4429]);
 
-const mayReturn = (error: unknown): boolean =>
-  typeof error !== 'object' || error === null || !('code' in error) || !FINAL_CODES.has(error.code);
+/** Answers to a handshake, in place of a WebSocket, that another time may be others: it is too much, or not up yet. */
+const PASSING_STATUSES: ReadonlySet<string> = new Set(['408', '429', '502', '503', '504']);
+
+function mayReturn(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return true;
+  if ('code' in error && FINAL_CODES.has(error.code)) return false;
+  const [, status] = /^Unexpected server response: (\d+)$/.exec('message' in error ? String(error.message) : '') ?? [];
+  return status === undefined || PASSING_STATUSES.has(status);
+}

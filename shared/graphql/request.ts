@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
+import { randomFillSync, randomUUID } from 'node:crypto';
 import type { Identity } from '../identity/identity.js';
-import { newId } from '../ids/ids.js';
 import { isTraceparent } from '../observability/tracing.js';
 import type { Logger } from '../observability/logger.js';
 import type { RequestContext } from './context.js';
@@ -20,15 +19,29 @@ export type Carrier = Readonly<Record<string, unknown>>;
 /** The request id that came along if it is well formed, else a new one. */
 export function requestIdOf(carrier: Carrier): string {
   const given = carrier[REQUEST_ID_HEADER];
-  return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId();
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
 }
 
 /** The W3C trace context that came along if it is well formed, else the start of a new trace. */
 function traceparentOf(carrier: Carrier): string {
   const given = carrier[TRACEPARENT_HEADER];
   if (isTraceparent(given)) return given;
-  const ids = randomBytes(24).toString('hex');
+  const ids = randomHex();
   return `00-${ids.slice(0, 32)}-${ids.slice(32)}-01`;
+}
+
+/** Bytes of the ids of a trace and a span. */
+const IDS_BYTES = 24;
+/** Filled for many at once: asking for random bytes costs far more than they do. */
+const random = Buffer.allocUnsafe(IDS_BYTES * 128);
+let used = random.length;
+
+function randomHex(): string {
+  if (used === random.length) {
+    randomFillSync(random);
+    used = 0;
+  }
+  return random.toString('hex', used, (used += IDS_BYTES));
 }
 
 /** The milliseconds that the caller still waits, if it says so and nobody's timer is led astray by it. */
