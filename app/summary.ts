@@ -12,6 +12,7 @@ export function summary(config: Config, readyInMs: number): string {
     `GraphQL       http://${gateway}/graphql   (in a browser: Apollo Sandbox)`,
     `GraphiQL      http://${gateway}/graphiql  (works offline)`,
     `Live          http://${gateway}/live      (one order, as it happens)`,
+    ...(config.auth.mode === 'demo' ? [`Inbox         http://${gateway}/inbox     (mail of the demo)`] : []),
     `WebSocket     ws://${gateway}/graphql     (graphql-transport-ws)`,
     `REST          http://${here}:${ports.rest}/balances/{account_id}`,
     `Health        http://${gateway}/readyz    (also /livez, /metrics)`,

@@ -1,8 +1,10 @@
+import { join } from 'node:path';
 import { gatewayRatio } from './gateways.js';
 import { benchOrders } from './orders.js';
 import { inTemporaryFolder, startSystemProcess } from './process.js';
 import { embeddedProjectorRate } from './projector.js';
 import { median, ms, perSecond, ratio, Report } from './report.js';
+import { benchTimers } from './timers.js';
 
 /** How long the system rests before its memory is read. */
 const REST_MS = 3_000;
@@ -32,6 +34,7 @@ export async function benchEmbedded(): Promise<void> {
     await system.stop();
   });
   report.add('projector: events into views and timeline', perSecond(await embeddedProjectorRate()));
+  await inTemporaryFolder((folder) => benchTimers(report, (name) => ({ DATA_DIR: join(folder, name) })));
 
   report.write(
     'Embedded engines',

@@ -17,6 +17,7 @@ import { acceptedAtGateway, acceptedAtOrderApi, startLoneOrderApi } from './orde
 import { benchOrders, customer, stocked } from './orders.js';
 import { orderCreated, projectorRate } from './projector.js';
 import { median, perSecond, ratio, Report } from './report.js';
+import { benchTimers } from './timers.js';
 
 /** Each yardstick and what is held against it are measured in turns, so often. */
 const ROUNDS = 3;
@@ -70,6 +71,7 @@ export async function benchEngines(): Promise<void> {
     );
     report.add('bare mysql2 transactions of the same rows', perSecond(orders.bare));
     report.add('ratio', ratio(orders.ours / orders.bare), '0.40');
+    await benchTimers(report, () => settingsOf(engines.urls, newNamespace()));
 
     await withFleet(engines.urls, async (fleet) => {
       const gateway = Number(new URL(fleet.gateway).port);

@@ -5,7 +5,7 @@ import { readConfig } from '../shared/config/config.js';
 import { IDENTITY_HEADER, signIdentity } from '../shared/identity/identity.js';
 import { newId } from '../shared/ids/ids.js';
 import { silentLogger } from '../shared/observability/logger.js';
-import { Initial1700000000000 } from '../subgraphs/order/migrations/1-initial.js';
+import { ORDER_MIGRATIONS } from '../subgraphs/order/migrations/index.js';
 import { Replicas } from '../subgraphs/order/replicas.js';
 import { FLEET_SECRET } from '../tests/fleet.js';
 import { freePorts } from '../tests/ports.js';
@@ -102,16 +102,23 @@ export async function startLoneOrderApi(settings: Readonly<Record<string, string
 }
 
 /** What the worker would have put into the replicas. */
-async function fillReplicas(config: ReturnType<typeof readConfig>): Promise<Shop> {
+export async function fillReplicas(config: ReturnType<typeof readConfig>): Promise<Shop> {
   const engines = await openEngines(config, { clientId: 'bench', log: silentLogger(), needs: ['database'] });
-  const database = await engines.openDatabase({ name: 'tributary_order', migrations: [Initial1700000000000] });
+  const database = await engines.openDatabase({ name: 'tributary_order', migrations: ORDER_MIGRATIONS });
   await database.migrate();
   const replicas = new Replicas(database, Date.now);
   const userId = newId();
   const products = Array.from({ length: PRODUCTS }, newId);
   const common = { version: 1, name: 'Bench', deleted: false, createdAt: 1, updatedAt: 1 };
   await database.transaction(async (tx) => {
-    const user = { ...common, id: userId, email: 'bench@example.com', role: 'USER', verified: true } as const;
+    const user = {
+      ...common,
+      id: userId,
+      email: 'bench@example.com',
+      role: 'USER',
+      locale: 'EN',
+      verified: true,
+    } as const;
     await replicas.saveUsers(tx, [user]);
     const product = { ...common, description: '', price: 1_000, stock: 1_000_000, reserved: 0 };
     await replicas.saveProducts(
@@ -137,9 +144,11 @@ async function rowsOfAnOrder(
   const order = await first('orders');
   // MySQL gives it a number of its own.
   const { id: _, ...event } = (await first('outbox')) ?? {};
+  const timer = await first('timers');
   await connection.end();
   return [
     { table: 'orders', row: () => ({ ...order, id: newId() }) },
     { table: 'outbox', row: () => ({ ...event, event_id: newId(), aggregate_id: newId() }) },
+    { table: 'timers', row: () => ({ ...timer, order_id: newId() }) },
   ];
 }

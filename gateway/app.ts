@@ -17,14 +17,17 @@ import { makeFederation } from './federation.js';
 import { registerGraphiql } from './graphiql.js';
 import { acceptSocket, registerBrowserRules, registerGraphqlOverHttp } from './http.js';
 import { IdentityTokens } from './identity-tokens.js';
+import { registerInbox } from './inbox/serve.js';
 import { LIMITS } from './limits.js';
 import { registerLive } from './live/serve.js';
+import { OperationMeter } from './operation-meter.js';
 import { Origins } from './origins.js';
 import { makeRateLimits } from './rate-limits.js';
 import { runWith } from './run.js';
 import { createSubscriptions, type SocketOptions } from './subscriptions/index.js';
 import { serveSupergraph, type SupergraphSource } from './supergraph.js';
 import { linkTo, type SubgraphAddress } from './supergraph-links.js';
+import { registerVerify } from './verify/serve.js';
 
 export interface GatewayDeps extends SupergraphSource {
   readonly config: Pick<Config, 'host' | 'ports' | 'limits'> &
@@ -58,11 +61,12 @@ const PATH = '/graphql';
 
 /**
  * The gateway: GraphQL over HTTP and WebSocket at `/graphql`, Sandbox on the same address, GraphiQL at `/graphiql`, one
- * order's life at `/live`.
+ * order's life at `/live`; in demo mode every mail that was sent at `/inbox`.
  */
 export function buildGateway(deps: GatewayDeps): Gateway {
   const { config, log, metrics, now } = deps;
   const tokens = new IdentityTokens(deps.identitySecret, now);
+  const userUrl = deps.subgraphs['user']?.url;
   const documents = new Documents();
   // In demo mode a page from anywhere that gets through would act as the administrator, wherever we listen.
   const bound = config.demoExposed === true ? '127.0.0.1' : config.host;
@@ -76,7 +80,7 @@ export function buildGateway(deps: GatewayDeps): Gateway {
     makeFederation(sdl, deps.scalars ?? {}, log, link, { validate }),
   );
   const { federation } = supergraph;
-  const apollo = makeApollo(federation, log, metrics);
+  const apollo = makeApollo(federation, log);
   const schema = () => federation.current().schema;
   const debug = config.debug === undefined ? {} : { debug: config.debug };
   const admission = new Admission({ ...limits, ...debug, schema, documents, rateLimits, log, metrics });
@@ -84,7 +88,12 @@ export function buildGateway(deps: GatewayDeps): Gateway {
   // A proxy has all connections in its own name.
   if (limits.trustedProxies === 0) limitConnections(app, limits.connectionsPerAddress, addressOf);
 
-  const run = runWith(apollo, new DirectRuns(() => federation.current(), metrics), limits.introspection);
+  const run = runWith(
+    apollo,
+    new DirectRuns(() => federation.current()),
+    new OperationMeter(metrics),
+    limits.introspection,
+  );
   const subscriptions = createSubscriptions({
     current: () => federation.current(),
     // The address says where somebody is, not who: subgraphs decide nothing by it.
@@ -133,6 +142,8 @@ export function buildGateway(deps: GatewayDeps): Gateway {
       registerBrowserRules(app, origins);
       registerGraphiql(app, PATH);
       registerLive(app);
+      registerVerify(app, { admission, run, trustedProxies: limits.trustedProxies });
+      if (config.auth?.mode === 'demo' && userUrl !== undefined) registerInbox(app, { userUrl, tokens, log });
       app.get('/', (_request, reply) => reply.redirect(PATH));
       registerGraphqlOverHttp(app, {
         path: PATH,

@@ -18,6 +18,8 @@ type Transport = (document: string, variables: Variables, token: string | undefi
 
 const PASSWORD = 'correct horse battery';
 
+const context: CommandContext = { identity: ADMIN, requestId: newId(), traceparent: null, log: silentLogger() };
+
 let server: TestSystem;
 let things: Things;
 let url: string;
@@ -107,6 +109,8 @@ async function person(caller: CallerName): Promise<string> {
     input: { name: caller, email, password: PASSWORD },
   });
   tokens.set(caller, await logIn(email));
+  // Else they may not order.
+  await server.system.user.commands.vouchFor(context, [{ id: register.user.id, email }]);
   return register.user.id;
 }
 
@@ -126,7 +130,6 @@ const order = (productId: string) =>
 beforeAll(async () => {
   server = await startTestSystem({ tokens: true, settings: { AUTH_MODE: 'required' } });
   url = `${server.system.gatewayUrl}/graphql`;
-  const context: CommandContext = { identity: ADMIN, requestId: newId(), traceparent: null, log: silentLogger() };
   const email = uniqueEmail();
   await server.system.user.commands.createAdmin(context, { name: 'Root', email, password: PASSWORD, replace: false });
   tokens.set('admin', await logIn(email));

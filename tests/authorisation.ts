@@ -119,6 +119,16 @@ export const AUTHORISATION: Readonly<Record<string, Rule>> = {
     who: ANYONE,
     next: 'VALIDATION',
   },
+  'Mutation.verifyEmail': {
+    ...mutation('verifyEmail', 'VerifyEmailInput', 'user { id }', () => ({ token: 'no token' })),
+    who: ANYONE,
+    next: 'VALIDATION',
+  },
+  'Mutation.resendVerification': {
+    ...mutation('resendVerification', 'ResendVerificationInput', 'accepted', () => ({ email: 'no address' })),
+    who: ANYONE,
+    next: 'VALIDATION',
+  },
   'Mutation.changePassword': {
     ...mutation('changePassword', 'ChangePasswordInput', 'user { id }', () => ({
       currentPassword: 'a password',

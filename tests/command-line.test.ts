@@ -48,7 +48,7 @@ const AWAY = {
 test('--help names every command, --version tells the version', async () => {
   const help = await outcome(['--help']);
   expect(help.code).toBe(0);
-  for (const command of ['run', 'setup', 'demo-data', 'admin', 'dlq', 'outbox', 'projections']) {
+  for (const command of ['run', 'setup', 'demo-data', 'admin', 'doctor', 'dlq', 'outbox', 'projections']) {
     expect(help.lines).toContainEqual(expect.stringMatching(new RegExp(`^  ${command} `)));
   }
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { readonly version: string };

@@ -10,7 +10,7 @@ let ana: string;
 
 beforeAll(async () => {
   shop = new Shop(await startTestSystem());
-  ana = (await shop.user({ name: 'Ana Souza' })).id;
+  ana = (await shop.customer({ name: 'Ana Souza' })).id;
 });
 
 afterAll(() => shop.server.dispose());

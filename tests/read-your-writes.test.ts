@@ -143,7 +143,7 @@ test('one operation with several mutations reads what each of them wrote', async
 });
 
 test('people read their own writes as themselves', async () => {
-  const { id: userId, name } = await shop.user();
+  const { id: userId, name } = await shop.customer();
   const { id: productId } = await shop.product();
   const query = `mutation ($input: CreateOrderInput!) { createOrder(input: $input) { ${ORDER} } }`;
   const input = { items: [{ productId, quantity: 1 }] };

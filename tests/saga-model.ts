@@ -120,6 +120,15 @@ export class Saga {
     return allowed(() => this.decideOrder(orderId, command));
   }
 
+  /** The clock: the order is reminded of, or its time to be paid is over. */
+  tick(orderId: string, type: 'remind' | 'expire'): void {
+    const at = this.now();
+    this.decideOrder(
+      orderId,
+      type === 'expire' ? { type, at } : { type, reminder: { number: 1, expiresAt: null }, at },
+    );
+  }
+
   /** The next message of an order for a consumer; false where there is none. */
   deliver(consumer: number, orderId: string): boolean {
     const to = consumerAt(consumer);

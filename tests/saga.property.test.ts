@@ -19,6 +19,7 @@ type Step =
       readonly order: number;
       readonly what: 'cancel' | 'startProcessing' | 'complete' | 'delete';
     }
+  | { readonly do: 'tick'; readonly order: number; readonly what: 'remind' | 'expire' }
   | { readonly do: 'deliver'; readonly order: number; readonly consumer: number; readonly upTo: number }
   | { readonly do: 'deliverAhead'; readonly order: number; readonly consumer: number }
   | { readonly do: 'redeliver'; readonly order: number; readonly consumer: number; readonly which: number }
@@ -55,6 +56,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: is('create'), items }) },
   { weight: 5, arbitrary: fc.record({ do: is('pay'), order, method, wallet }) },
   { weight: 5, arbitrary: fc.record({ do: is('request'), order, what }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: is('tick'), order, what: fc.constantFrom<'remind' | 'expire'>('remind', 'expire') }),
+  },
   { weight: 10, arbitrary: fc.record({ do: is('deliver'), order, consumer, upTo }) },
   { weight: 2, arbitrary: fc.record({ do: is('deliverAhead'), order, consumer }) },
   { weight: 4, arbitrary: fc.record({ do: is('redeliver'), order, consumer, which }) },
@@ -169,6 +174,9 @@ test('whatever people do and however events are delivered, stock and money add u
           case 'request':
             saga.request(id, one.what);
             break;
+          case 'tick':
+            saga.tick(id, one.what);
+            break;
           case 'deliver':
             for (let count = 0; count < one.upTo; count++) saga.deliver(one.consumer, id);
             break;
@@ -212,9 +220,12 @@ test('the sequences above met every end an order can have', () => {
     'AWAITING_PAYMENT  ',
     'AWAITING_PAYMENT FAILED ',
     'CANCELED  INSUFFICIENT_STOCK',
+    'CANCELED  PAYMENT_EXPIRED',
     'CANCELED  canceled',
     'CANCELED FAILED INSUFFICIENT_STOCK',
+    'CANCELED FAILED PAYMENT_EXPIRED',
     'CANCELED FAILED canceled',
+    'CANCELED REFUNDED PAYMENT_EXPIRED',
     'CANCELED REFUNDED canceled',
     'COMPLETED COMPLETED ',
     'PAID COMPLETED ',

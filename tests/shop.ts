@@ -2,8 +2,10 @@ import { expect } from '@jest/globals';
 import type { Versioned } from '../shared/document-store/port.js';
 import type { AccountState } from '../shared/events/states.js';
 import type { Identity } from '../shared/identity/identity.js';
+import { newId } from '../shared/ids/ids.js';
+import { silentLogger } from '../shared/observability/logger.js';
 import { SALES_ID, TREASURY_ID } from '../subgraphs/balance/account.js';
-import { uniqueEmail, type TestSystem } from './system.js';
+import { ADMIN, uniqueEmail, type TestSystem } from './system.js';
 import { until } from './until.js';
 
 export interface UserView {
@@ -112,6 +114,14 @@ export class Shop {
 
   user(input: Input = {}): Promise<UserView> {
     return this.run('createUser', { name: 'Ana Souza', email: uniqueEmail(), ...input });
+  }
+
+  /** Somebody with a confirmed address, who may order for themselves. */
+  async customer(input: Input = {}): Promise<UserView> {
+    const user = await this.user(input);
+    const context = { identity: ADMIN, requestId: newId(), traceparent: null, log: silentLogger() };
+    await this.server.system.user.commands.vouchFor(context, [user]);
+    return { ...user, version: user.version + 1 };
   }
 
   product(input: Input = {}): Promise<ProductView> {

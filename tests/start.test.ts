@@ -136,7 +136,7 @@ test('the summary has every address, and each of them answers', async () => {
   expect(new Set(box.map((line) => line.length)).size).toBe(1);
   const text = box.join('\n');
   const gateway = `127.0.0.1:${ports.GATEWAY_PORT}`;
-  for (const path of ['/graphql', '/graphiql', '/readyz']) {
+  for (const path of ['/graphql', '/graphiql', '/live', '/inbox', '/readyz']) {
     expect(text).toContain(`http://${gateway}${path} `);
     const page = await fetch(`http://${gateway}${path}`, { headers: { accept: 'text/html,application/json' } });
     expect(page.status).toBe(200);

@@ -58,10 +58,11 @@ export interface TestSubgraph<S> {
   dispose(): Promise<void>;
 }
 
-/** One write subgraph alone, API on a free port and worker, on a log and a database of its own. */
+/** One write subgraph alone, API on a free port and worker, on a log and a database of its own, and by a clock of its own if need be. */
 export async function startSubgraph<S extends Subgraph & { readonly api: GraphqlService }>(
   name: SubgraphName,
   build: (deps: SubgraphDeps) => Promise<S>,
+  now: () => number = Date.now,
 ): Promise<TestSubgraph<S>> {
   const dataDir = mkdtempSync(join(tmpdir(), `tributary-${name}-`));
   const engines = await openEmbeddedEngines(dataDir);
@@ -72,7 +73,7 @@ export async function startSubgraph<S extends Subgraph & { readonly api: Graphql
     identitySecret: SECRET,
     log: silentLogger(),
     metrics: createMetrics(),
-    now: Date.now,
+    now,
     eventLog: engines.eventLog,
     openDatabase: async (options) => (database = await databases.open(options)),
   });
@@ -95,7 +96,7 @@ export async function startSubgraph<S extends Subgraph & { readonly api: Graphql
       method: 'POST',
       headers: {
         'content-type': 'application/json',
-        [IDENTITY_HEADER]: signIdentity(identity, name, SECRET, Date.now()),
+        [IDENTITY_HEADER]: signIdentity(identity, name, SECRET, now()),
       },
       body: JSON.stringify({ query, variables }),
     });

@@ -44,7 +44,7 @@ const clientOf = (connectionParams: Readonly<Record<string, unknown>>): Client =
 beforeAll(async () => {
   recorded = recordSpans();
   shop = new Shop(await startTestSystem());
-  ana = (await shop.user({ name: 'Ana Souza' })).id;
+  ana = (await shop.customer({ name: 'Ana Souza' })).id;
   socket = clientOf({ debug: true });
   await order();
 });

@@ -4,10 +4,11 @@ import { text } from 'node:stream/consumers';
 import { UserError } from '../toolbox.js';
 
 /**
- * A password: typed twice on a terminal, which does not show it, else the first line of standard input.
+ * A password: typed on a terminal, which does not show it, and twice where it is a new one; else the first line of standard
+ * input.
  * @throws UserError when the two differ, or there is none
  */
-export async function readPassword(): Promise<string> {
+export async function readPassword({ twice = true }: { readonly twice?: boolean } = {}): Promise<string> {
   if (!process.stdin.isTTY) {
     const [line = ''] = (await text(process.stdin)).split(/\r?\n/);
     if (line === '') throw new UserError('There is no password: type it on a terminal, or send it to standard input.');
@@ -28,7 +29,7 @@ export async function readPassword(): Promise<string> {
       process.exit(130);
     });
     const password = await ask('Password: ');
-    if ((await ask('Once more: ')) !== password) throw new UserError('The two passwords differ.');
+    if (twice && (await ask('Once more: ')) !== password) throw new UserError('The two passwords differ.');
     return password;
   } finally {
     terminal.close();

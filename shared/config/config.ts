@@ -12,6 +12,8 @@ import {
   type EngineSettings,
 } from './engines.js';
 import { limitsOf, wrongOrigins, type LimitSettings } from './limits.js';
+import { mailOf, wrongMailSender, wrongPublicUrl, wrongSmtpUrl, type MailSettings } from './mail.js';
+import { orderTimesOf, wrongDelay, wrongReminders, wrongTimes, type OrderTimes } from './order-times.js';
 import { SAMPLERS, tracingOf, wrongCollectorUrl, type TracingSettings } from './tracing.js';
 
 /** Whoever reaches a listener in demo mode is its administrator, so nobody else may. */
@@ -94,7 +96,7 @@ const environment = z.object({
     .min(32, 'must be 32 characters or more, for example what `openssl rand -hex 32` prints')
     .optional(),
   AUTH_MODE: choice('demo', 'required').optional(),
-  /** Encrypts the keys that sign access tokens. */
+  /** Encrypts the keys that sign access tokens, and signs the links in verification mails. */
   AUTH_SECRET: z
     .string()
     .min(32, 'must be 32 characters or more, for example what `openssl rand -hex 32` prints')
@@ -126,6 +128,18 @@ const environment = z.object({
   TRUSTED_PROXIES: whole(0, 10, 'a number of proxies', 1).default(0),
   INTROSPECTION: choice('on', 'off').optional(),
   ALLOWED_ORIGINS: sound(wrongOrigins).default(''),
+
+  /** Mail; docs/mail.md has the rest. */
+  SMTP_URL: sound(wrongSmtpUrl).optional(),
+  MAIL_FROM: sound(wrongMailSender).default('Tributary <no-reply@tributary.example>'),
+  PUBLIC_URL: sound(wrongPublicUrl).optional(),
+
+  /** The clock of orders; docs/orders.md has the rest. */
+  ORDER_REMINDERS: sound(wrongReminders).default('4h,12h,22h'),
+  ORDER_EXPIRY: sound(wrongDelay).default('24h'),
+  ORDER_PROCESSING_AFTER: sound(wrongDelay).default('off'),
+  ORDER_COMPLETION_AFTER: sound(wrongDelay).default('off'),
+  VERIFIED_ORDERS: choice('on', 'off').default('on'),
 
   DEMO_DATA: choice('on', 'off').default('on'),
   WALLET_CORE: choice('own', 'external').default('own'),
@@ -173,6 +187,11 @@ export interface Config {
     /** Pause between two looks at the file, in milliseconds; 0: only when it is asked for. */
     readonly pollMs: number;
   };
+  readonly mail: MailSettings;
+  /** What happens to orders by the clock alone. */
+  readonly orderTimes: OrderTimes;
+  /** Whether customers have to confirm their e-mail address before they order. */
+  readonly verifiedOrders: boolean;
   readonly demoData: boolean;
   /** `external` hands all accounts to a foreign Wallet Core. */
   readonly walletCore: Environment['WALLET_CORE'];
@@ -212,6 +231,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const demo = authModeOf(given['AUTH_MODE'], engines.kind) === 'demo';
   if (demo && !LOOPBACK.test(given['HOST'] ?? '127.0.0.1') && given['DEMO_EXPOSED'] !== 'on') {
     report('HOST', NOT_LOOPBACK);
+  }
+  if (parsed.success) {
+    const wrong = wrongTimes(parsed.data);
+    if (wrong !== undefined) report(wrong.variable, wrong.wrong);
   }
   const lonely = wrongOidc(given);
   if (lonely !== undefined) report(lonely.variable, lonely.wrong);
@@ -258,6 +281,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       path: e.SUPERGRAPH === undefined ? undefined : resolve(e.SUPERGRAPH),
       pollMs: e.SUPERGRAPH_POLL_MS,
     },
+    mail: mailOf(e, `${here}:${e.GATEWAY_PORT}`),
+    orderTimes: orderTimesOf(e),
+    verifiedOrders: e.VERIFIED_ORDERS === 'on',
     demoData: e.DEMO_DATA === 'on',
     walletCore: e.WALLET_CORE,
     limits: limitsOf(e, demo ? 'demo' : 'required'),

@@ -109,6 +109,35 @@ export function concurrencyContract(
       expect([await balanceOf(met), await balanceOf(fresh)]).toEqual([2, 1]);
     });
 
+    (features.rowLocks ? test : test.skip)('tryLock waits for nobody: it passes over what others hold', async () => {
+      const [held, free] = [await account(0), await account(0)];
+      await db().transaction(async (tx) => {
+        await tx.lock('accounts', 'id', [held]);
+        await db().transaction(async (other) => {
+          const rows = await other.tryLock<{ id: string }>('accounts', 'id', [held, free], 10);
+          expect(rows.map(({ id }) => id)).toEqual([free]);
+        });
+      });
+    });
+
+    test('of 20 that tryLock, change and commit at once nobody loses what another wrote', async () => {
+      const ids = await Promise.all(Array.from({ length: 4 }, () => account(0)));
+      const taken = await Promise.all(
+        Array.from({ length: 20 }, () =>
+          db().transaction(async (tx) => {
+            const rows = await tx.tryLock<{ id: string; balance: number }>('accounts', 'id', ids, 2);
+            for (const { id, balance } of rows) {
+              await tx.execute('UPDATE accounts SET balance = ? WHERE id = ?', [balance + 1, id]);
+            }
+            return rows.length;
+          }),
+        ),
+      );
+      const total = (await Promise.all(ids.map(balanceOf))).reduce<number>((sum, balance) => sum + (balance ?? 0), 0);
+      expect(total).toBe(taken.reduce((sum, count) => sum + count, 0));
+      expect(total).toBeGreaterThan(0);
+    });
+
     (features.rowLocks ? test : test.skip)('transactions on different rows run side by side', async () => {
       const [a, b] = [await account(0), await account(0)];
       await db().transaction(async (tx) => {

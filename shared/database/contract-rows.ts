@@ -45,6 +45,20 @@ export function rowContract(db: () => Database): void {
       expect(await db().transaction((tx) => tx.lock('accounts', 'id', []))).toEqual([]);
     });
 
+    test('tryLock answers each row once, in id order, and no more than it is asked for', async () => {
+      const rows = ['m', 'k', 'l', 'n'].map((id) => ({ id, balance: 1 }));
+      await db().transaction((tx) => tx.insert('accounts', rows));
+      const ids = (most: number): Promise<string[]> =>
+        db().transaction(async (tx) =>
+          (await tx.tryLock<{ id: string }>('accounts', 'id', ['m', 'missing', 'k', 'l', 'm'], most)).map(
+            ({ id }) => id,
+          ),
+        );
+      expect(await ids(10)).toEqual(['k', 'l', 'm']);
+      expect(await ids(2)).toEqual(['k', 'l']);
+      expect(await ids(0)).toEqual([]);
+    });
+
     test('lock orders numbers as numbers', async () => {
       await db().transaction((tx) =>
         tx.insert(

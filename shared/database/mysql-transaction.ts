@@ -54,6 +54,16 @@ export class MysqlTransaction implements Transaction {
     return rows;
   }
 
+  async tryLock<R = Row>(table: string, column: string, ids: readonly (string | number)[], most: number): Promise<R[]> {
+    const rows: R[] = [];
+    for (const chunk of lockChunks(ids)) {
+      const left = most - rows.length;
+      if (left <= 0) break;
+      rows.push(...(await this.query<R>(lockSql('mysql', table, column, chunk.length, left), chunk)));
+    }
+    return rows;
+  }
+
   afterCommit(callback: () => void): void {
     this.assertOpen();
     this.callbacks.push(callback);

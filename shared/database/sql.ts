@@ -61,11 +61,15 @@ function keep(key: readonly string[]): string {
   return ` ON DUPLICATE KEY UPDATE ${name} = ${name}`;
 }
 
-/** `SELECT * … WHERE column IN (count values) ORDER BY column`, with FOR UPDATE where rows can be locked. */
-export function lockSql(dialect: Dialect, table: string, column: string, count: number): string {
+/**
+ * `SELECT * … WHERE column IN (count values) ORDER BY column`, with FOR UPDATE where rows can be locked; with `most`, there
+ * only as many of those that nobody else holds.
+ */
+export function lockSql(dialect: Dialect, table: string, column: string, count: number, most?: number): string {
   const name = identifier(dialect, column);
   const select = `SELECT * FROM ${identifier(dialect, table)} WHERE ${name} IN (${placeholders(count)}) ORDER BY ${name}`;
-  return dialect === 'mysql' ? `${select} FOR UPDATE` : select;
+  if (dialect === 'sqlite') return select;
+  return most === undefined ? `${select} FOR UPDATE` : `${select} LIMIT ${Math.trunc(most)} FOR UPDATE SKIP LOCKED`;
 }
 
 /**

@@ -241,6 +241,11 @@ class SqliteTransaction implements Transaction {
     return (chunks.length === 1 ? chunks[0] : chunks.flat()) as R[];
   }
 
+  async tryLock<R = Row>(table: string, column: string, ids: readonly (string | number)[], most: number): Promise<R[]> {
+    // Nobody else holds anything while this transaction is open.
+    return (await this.lock<R>(table, column, ids)).slice(0, most);
+  }
+
   afterCommit(callback: () => void): void {
     this.assertOpen();
     this.callbacks.push(callback);

@@ -66,6 +66,11 @@ const units = z.number();
 export const CATALOGUE = {
   'user.created': event('users', 'A user exists.', user),
   'user.updated': event('users', 'Name, e-mail, role or verification changed.', user),
+  'user.verification_requested': event(
+    'users',
+    'Whoever reads mail at the address of a user is to confirm it; the id alone opens nothing.',
+    user.extend({ verification: z.object({ id: z.string(), expiresAt: z.int().nonnegative() }) }),
+  ),
   'user.deleted': event('users', 'A user is gone; personal data is cleared.', user),
   'user.snapshot': snapshot('users', 'A user as it is, deleted or not.', user),
 
@@ -91,6 +96,14 @@ export const CATALOGUE = {
   'order.payment_refunded': event('orders', 'The payment of a canceled order went back to the customer.', order),
   'order.payment_failed': event('orders', 'A payment attempt failed; another may follow.', order),
   'order.paid': event('orders', 'The money is there.', order),
+  'order.payment_reminder': event(
+    'orders',
+    'Nobody has paid yet; the customer is to be reminded.',
+    order.extend({
+      /** Counts from 1; `expiresAt` is when the order is canceled unpaid, null if it never is. */
+      reminder: z.object({ number: z.int().positive(), expiresAt: z.int().nonnegative().nullable() }),
+    }),
+  ),
   'order.processing': event('orders', 'The order is being prepared.', order),
   'order.completed': event('orders', 'The customer has the goods.', order),
   'order.canceled': event('orders', 'The order ended unfulfilled; the reason is in its history.', order),

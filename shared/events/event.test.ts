@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { CATALOGUE, TOPICS, topicSpecs, type EventType } from './catalogue.js';
 import { fromRecord, InvalidEvent, toRecord, type AnyEvent } from './event.js';
 
-const created: AnyEvent = {
+const created = {
   id: '0199f5a4-7f3a-7c55-9d5c-2f6a8d0b1c3e',
   type: 'user.created',
   source: 'tributary/user',
@@ -18,13 +18,14 @@ const created: AnyEvent = {
       name: 'Ana',
       email: 'ana@example.com',
       role: 'USER',
+      locale: 'EN',
       verified: false,
       deleted: false,
       createdAt: 1_700_000_000_000,
       updatedAt: 1_700_000_000_000,
     },
   },
-};
+} satisfies AnyEvent;
 
 test('an event survives the log', () => {
   const record = toRecord(created);

@@ -10,6 +10,8 @@ const instant = z.int().nonnegative();
 const cents = z.int();
 
 export const USER_ROLES = ['USER', 'ADMIN'] as const;
+/** Languages that people are written to in: English, Brazilian Portuguese. */
+export const LOCALES = ['EN', 'PT'] as const;
 export const ORDER_STATUSES = ['PENDING', 'AWAITING_PAYMENT', 'PAID', 'PROCESSING', 'COMPLETED', 'CANCELED'] as const;
 export const PAYMENT_METHODS = ['CREDIT_CARD', 'PIX', 'BOLETO', 'WALLET'] as const;
 /** As the order sees its current attempt. WAITING_FOR_STOCK: asked for while PENDING, runs once the stock is reserved. */
@@ -21,6 +23,7 @@ export const TRANSACTION_KINDS = ['DEPOSIT', 'TRANSFER', 'PAYMENT', 'REFUND'] as
 export const ACCOUNT_KINDS = ['USER', 'TREASURY', 'SALES'] as const;
 
 export type Role = (typeof USER_ROLES)[number];
+export type Locale = (typeof LOCALES)[number];
 export type OrderStatus = (typeof ORDER_STATUSES)[number];
 export type PaymentMethod = (typeof PAYMENT_METHODS)[number];
 export type TransactionKind = (typeof TRANSACTION_KINDS)[number];
@@ -33,6 +36,8 @@ export const userState = z.object({
   name: z.string(),
   email: z.string(),
   role: z.enum(USER_ROLES),
+  /** Events from before there was a choice have none. */
+  locale: z.enum(LOCALES).default('EN'),
   verified: z.boolean(),
   deleted: z.boolean(),
   createdAt: instant,

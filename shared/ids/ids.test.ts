@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { isYoung, madeAt, newId, parseId } from './ids.js';
+import { firstIdAt, isYoung, madeAt, newId, parseId } from './ids.js';
 
 test('ids sort by the time they were made and carry it', () => {
   const before = Date.now();
@@ -7,6 +7,13 @@ test('ids sort by the time they were made and carry it', () => {
   expect([...ids].sort()).toEqual(ids);
   expect(madeAt(ids[0]!)).toBeGreaterThanOrEqual(before);
   expect(madeAt(ids[0]!)).toBeLessThanOrEqual(Date.now());
+});
+
+test('every id comes after the first one of its time, and before that of the next', () => {
+  for (const id of Array.from({ length: 100 }, newId)) {
+    const made = madeAt(id) ?? 0;
+    expect([firstIdAt(made + 1), id, firstIdAt(made)].sort()).toEqual([firstIdAt(made), id, firstIdAt(made + 1)]);
+  }
 });
 
 test('an id has one spelling', () => {

@@ -26,6 +26,12 @@ export function madeAt(id: string): number | null {
   return id[14] === '7' ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : null;
 }
 
+/** Comes before every UUIDv7 that is made at that time, in milliseconds since the epoch, or later. */
+export function firstIdAt(time: number): string {
+  const hex = Math.max(0, Math.trunc(time)).toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
+}
+
 /** How old an id may be for its event to be still on its way. */
 const YOUNG_MS = 30_000;
 

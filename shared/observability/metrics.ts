@@ -105,6 +105,38 @@ export function createMetrics() {
       labelNames: ['consumer'] as const,
       registers,
     }),
+    mails: new Counter({
+      name: 'tributary_mails_total',
+      help: 'Attempts to send a mail, by kind and outcome: sent, failed, dropped or dead.',
+      labelNames: ['kind', 'outcome'] as const,
+      registers,
+    }),
+    mailsWaiting: new Gauge({
+      name: 'tributary_mails_waiting',
+      help: 'Mails not yet sent.',
+      registers,
+    }),
+    mailsOldestSeconds: new Gauge({
+      name: 'tributary_mails_oldest_seconds',
+      help: 'Age of the oldest mail not yet sent.',
+      registers,
+    }),
+    timersPending: new Gauge({
+      name: 'tributary_timers_pending',
+      help: 'Orders that the clock will do something to, each by its next timer.',
+      registers,
+    }),
+    timersLateSeconds: new Gauge({
+      name: 'tributary_timers_late_seconds',
+      help: 'How long the oldest timer of an order has been due; 0 when none is.',
+      registers,
+    }),
+    timersFired: new Counter({
+      name: 'tributary_timers_fired_total',
+      help: 'Timers of orders that were due, by kind and outcome: acted, passed (nothing was to be done by then) or failed.',
+      labelNames: ['kind', 'outcome'] as const,
+      registers,
+    }),
     subscribers: new Gauge({
       name: 'tributary_subscribers',
       help: 'Open GraphQL subscriptions.',

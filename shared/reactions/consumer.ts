@@ -101,7 +101,7 @@ export class Consumer {
     const spans: Span[] = [];
     const { event } = this.traced(message, 1, spans);
     const [span] = spans;
-    const react = (): Promise<void> => reaction.handle(tx, [event]);
+    const react = (): Promise<void> => reaction.handle(tx, [event], [message.record]);
     return span === undefined ? react() : within(span, react);
   }
 
@@ -210,6 +210,7 @@ export class Consumer {
       await reaction.handle(
         tx,
         handled.map((message) => message.event),
+        handled.map((message) => message.record),
       );
     }
     if (queued.length > 0) {

@@ -94,15 +94,37 @@ export class Parked {
   }
 
   /** A message that can never work: dead at once, with its copy in the dead-letter topic. Once, however often it comes. */
-  async bury(tx: Transaction, consumer: string, id: string, record: StoredRecord, error: unknown): Promise<boolean> {
+  async bury(
+    tx: Transaction,
+    consumer: string,
+    id: string,
+    record: StoredRecord,
+    error: unknown,
+    attempts = 1,
+  ): Promise<boolean> {
     const due_at = this.options.now();
     const text = errorText(error);
     const added = await this.insert(tx, [
-      this.row(consumer, id, record, { attempt: 1, due_at, state: 'DEAD', error: text }),
+      this.row(consumer, id, record, { attempt: attempts, due_at, state: 'DEAD', error: text }),
     ]);
     if (added === 0) return false;
-    await this.options.outbox.appendRaw(tx, [deadLetter(record, { consumer, attempts: 1, error: text })]);
+    await this.options.outbox.appendRaw(tx, [deadLetter(record, { consumer, attempts, error: text })]);
     return true;
+  }
+
+  /**
+   * A message whose reaction worked, but what it asked for of somebody outside failed for good after `attempts`: dead as
+   * any other, and out of the inbox, so that sent back it is handled anew.
+   */
+  async buryHandled(
+    tx: Transaction,
+    consumer: string,
+    id: string,
+    record: StoredRecord,
+    { error, attempts }: { readonly error: string; readonly attempts: number },
+  ): Promise<void> {
+    await this.bury(tx, consumer, id, record, error, attempts);
+    await tx.execute('DELETE FROM processed_events WHERE consumer = ? AND event_id = ?', [consumer, id]);
   }
 
   /** Holds a row for this transaction; false if somebody else has dealt with it or an earlier one of its lane waits. */

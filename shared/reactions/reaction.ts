@@ -1,5 +1,6 @@
 import type { Transaction } from '../database/port.js';
 import type { EventType, Topic } from '../events/catalogue.js';
+import type { StoredRecord } from '../event-log/port.js';
 import type { Event } from '../events/event.js';
 
 /** What a service does when others publish something. */
@@ -19,9 +20,10 @@ export interface Reaction<T extends EventType = EventType> {
    * Events of a key are in its order, each at most once ever per consumer; but an aggregate's older event may come after a
    * newer one was handled. Collect every row the batch needs, lock each table once in id order, decide in memory, write
    * multi-row. A throw rolls back; the events are then handled in halves, and one that fails alone is parked and retried
-   * after 1, 2, 4, 8 and 16 s, later events of its key waiting behind it.
+   * after 1, 2, 4, 8 and 16 s, later events of its key waiting behind it. `records` are what the events were read from,
+   * in the same order: for whoever may have to send one to the dead letters later.
    */
-  handle(tx: Transaction, events: readonly EventOf<T>[]): Promise<void>;
+  handle(tx: Transaction, events: readonly EventOf<T>[], records: readonly StoredRecord[]): Promise<void>;
 }
 
 /** A union by `type`, so that a switch narrows `data`. */

@@ -62,6 +62,7 @@ function interrupted(tx: Transaction, rival: () => Promise<void>): Transaction {
     upsert: (...all) => then(tx.upsert(...all)),
     insertNew: (...all) => then(tx.insertNew(...all)),
     lock: (...all) => then(tx.lock(...all)),
+    tryLock: (...all) => then(tx.tryLock(...all)),
     afterCommit: (callback) => tx.afterCommit(callback),
   };
 }

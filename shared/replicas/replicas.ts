@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { SqlValue, Transaction } from '../database/port.js';
 import { isYoung } from '../ids/ids.js';
 
-/** How long a thing that must have been made a moment ago is waited for, in milliseconds. */
+/** How long something that must have happened a moment ago is waited for, in milliseconds. */
 const WAIT_MS = 2_000;
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 100;
@@ -16,12 +16,18 @@ export async function waitForYoung<R extends { readonly id: string }>(
   now: () => number,
   read: () => Promise<readonly R[]>,
 ): Promise<readonly R[]> {
+  return readUntil(read, (rows) => {
+    const found = new Set(rows.map((row) => row.id));
+    return !ids.some((id) => !found.has(id) && isYoung(id, now()));
+  });
+}
+
+/** Asks `read` again until its answer will do, for two seconds at most. Never call this inside a transaction. */
+export async function readUntil<T>(read: () => Promise<T>, willDo: (answer: T) => boolean): Promise<T> {
   const deadline = performance.now() + WAIT_MS;
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
-    const rows = await read();
-    const found = new Set(rows.map((row) => row.id));
-    const mayCome = ids.some((id) => !found.has(id) && isYoung(id, now()));
-    if (!mayCome || performance.now() >= deadline) return rows;
+    const answer = await read();
+    if (willDo(answer) || performance.now() >= deadline) return answer;
     await delay(pause);
   }
 }

@@ -50,6 +50,7 @@ const userCreated = (id: string) => {
     name: 'E',
     email: 'e@x.org',
     role: 'USER',
+    locale: 'EN',
     verified: false,
     deleted: false,
     createdAt: at,

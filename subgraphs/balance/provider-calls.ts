@@ -1,7 +1,9 @@
 import { placeholders, type Database, type Transaction } from '../../shared/database/port.js';
-import { newId } from '../../shared/ids/ids.js';
+import { claimDue, nextDue, type LeaseTable } from '../../shared/effects/leases.js';
 import type { Attempt } from './payments.js';
 import type { ChargeRequest } from './provider.js';
+
+const TABLE: LeaseTable = { name: 'provider_calls', id: 'payment_id' };
 
 /** One thing to ask of the payment provider. A payment has at most one of each kind. */
 export interface ProviderCall {
@@ -82,38 +84,14 @@ export class ProviderCalls {
     );
   }
 
-  /**
-   * Takes up to `limit` calls that are due. They are nobody else's for `leaseMs`; if nothing is recorded by then, the
-   * claimer is taken for dead and the call is anybody's again.
-   */
-  async claim(now: number, leaseMs: number, limit: number): Promise<ProviderCall[]> {
-    const due = await this.database.read<{ payment_id: string }>(
-      `SELECT payment_id FROM provider_calls WHERE status = 'REQUESTED' AND due_at <= ? ORDER BY due_at LIMIT ${limit}`,
-      [now],
-    );
-    if (due.length === 0) return [];
-    const ids = [...new Set(due.map((row) => row.payment_id))].sort();
-    const claimer = newId();
-    const among = `payment_id IN (${placeholders(ids.length)})`;
-    return this.database.transaction(async (tx) => {
-      await tx.execute(
-        `UPDATE provider_calls SET claimed_by = ?, due_at = ?, attempts = attempts + 1
-         WHERE ${among} AND status = 'REQUESTED' AND due_at <= ?`,
-        [claimer, now + leaseMs, ...ids, now],
-      );
-      return tx.query<ProviderCall>(
-        `SELECT * FROM provider_calls WHERE ${among} AND claimed_by = ? AND status = 'REQUESTED'`,
-        [...ids, claimer],
-      );
-    });
+  /** Takes up to `limit` calls that are due, for `leaseMs`; see `claimDue`. */
+  claim(now: number, leaseMs: number, limit: number): Promise<ProviderCall[]> {
+    return claimDue(this.database, TABLE, { now, leaseMs, limit });
   }
 
   /** When the next call is due, in milliseconds since the epoch; null if there is none. */
-  async nextDue(): Promise<number | null> {
-    const [row] = await this.database.read<{ due_at: number | null }>(
-      `SELECT MIN(due_at) AS due_at FROM provider_calls WHERE status = 'REQUESTED'`,
-    );
-    return row?.due_at ?? null;
+  nextDue(): Promise<number | null> {
+    return nextDue(this.database, TABLE);
   }
 
   /** Those of the calls that still wait for their outcome, locked. Another process may have been faster. */

@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Database } from '../../shared/database/port.js';
+import { EffectWorker, type Performed } from '../../shared/effects/worker.js';
 import { assertNever } from '../../shared/errors/errors.js';
 import type { Logger } from '../../shared/observability/logger.js';
 import { traceIdOf } from '../../shared/observability/trace.js';
-import { Waker } from '../../shared/outbox/waker.js';
 import type { Check } from '../../shared/service/service.js';
 import type { WorkerPart } from '../../shared/service/worker.js';
 import { Collector } from './collector.js';
@@ -31,23 +31,14 @@ export interface ProviderWorkerOptions {
 /** Calls under way at a time. */
 const MAX_IN_FLIGHT = 64;
 
-/** How often to look for calls that nobody announced, those of processes that died: milliseconds. */
-const POLL_MS = 1_000;
-
 const LONGEST_RETRY_MS = 60_000;
-
-/** How long a stop waits for answers. What comes later is asked for again when the lease is over. */
-const STOP_GRACE_MS = 2_000;
 
 type Answer =
   | { readonly type: 'charge'; readonly result: ChargeResult }
   | { readonly type: 'refunded' }
   | { readonly type: 'error'; readonly error: unknown };
 
-interface Answered {
-  readonly call: ProviderCall;
-  readonly answer: Answer;
-}
+type Answered = Performed<ProviderCall, Answer>;
 
 /**
  * Asks the payment provider for what the payment books want, in three steps: a call is claimed for a while, made outside
@@ -60,39 +51,31 @@ export function createProviderWorker(options: ProviderWorkerOptions): WorkerPart
 }
 
 class ProviderWorker implements WorkerPart {
-  private readonly waker = new Waker();
-  private readonly stopping = new AbortController();
-  private readonly inFlight = new Set<Promise<void>>();
-  private answered: Answered[] = [];
-  private recording: Promise<void> = Promise.resolve();
-  private running: Promise<void> | null = null;
-  private abandoned = false;
+  private readonly worker: EffectWorker<ProviderCall, Answer>;
   private failing = false;
-  private stopListening: (() => void) | null = null;
 
-  constructor(private readonly options: ProviderWorkerOptions) {}
-
-  start(): Promise<void> {
-    if (this.running === null && !this.stopped) {
-      this.stopListening = this.options.calls.onRequested(() => this.waker.wake());
-      this.running = this.run();
-    }
-    return Promise.resolve();
+  constructor(private readonly options: ProviderWorkerOptions) {
+    const { calls, now, log, leaseMs = 10_000 } = options;
+    this.worker = new EffectWorker<ProviderCall, Answer>({
+      name: 'calls to the payment provider',
+      maxInFlight: MAX_IN_FLIGHT,
+      log,
+      now,
+      onRequested: (listener) => calls.onRequested(listener),
+      claim: (limit) => calls.claim(now(), leaseMs, limit),
+      nextDue: () => calls.nextDue(),
+      perform: (call) => this.ask(call).catch((error: unknown): Answer => ({ type: 'error', error })),
+      record: (answered) => this.settle(answered),
+      about: ({ payment_id: paymentId, order_id: orderId, kind }) => ({ paymentId, orderId, kind }),
+    });
   }
 
-  async stop(): Promise<void> {
-    this.stopping.abort();
-    this.stopListening?.();
-    this.waker.wake();
-    await this.running;
-    const grace = new AbortController();
-    await Promise.race([
-      Promise.all(this.inFlight),
-      pause(STOP_GRACE_MS, undefined, { signal: grace.signal }).catch(() => undefined),
-    ]);
-    grace.abort();
-    this.abandoned = true;
-    await this.recording;
+  async start(): Promise<void> {
+    this.worker.start();
+  }
+
+  stop(): Promise<void> {
+    return this.worker.stop();
   }
 
   checks(): Promise<readonly Check[]> {
@@ -100,47 +83,6 @@ class ProviderWorker implements WorkerPart {
     // Not a reason to take the service out: the calls wait, and everything else goes on.
     const detail = 'The payment provider fails; it is asked again.';
     return Promise.resolve([{ name, ok: true, ...(this.failing && { detail }) }]);
-  }
-
-  private get stopped(): boolean {
-    return this.stopping.signal.aborted;
-  }
-
-  private async run(): Promise<void> {
-    while (!this.stopped) {
-      try {
-        this.waker.clear();
-        await this.waker.sleep(await this.makeCalls());
-      } catch (error) {
-        this.options.log.warn({ err: error }, 'calls to the payment provider cannot be read; trying again');
-        await pause(POLL_MS, undefined, { signal: this.stopping.signal }).catch(() => undefined);
-      }
-    }
-  }
-
-  /** Claims and makes what is due. Answers how long to sleep, in milliseconds; the end of a call wakes as well. */
-  private async makeCalls(): Promise<number> {
-    const { calls, now, leaseMs = 10_000 } = this.options;
-    const free = MAX_IN_FLIGHT - this.inFlight.size;
-    if (free === 0) return POLL_MS;
-    for (const call of await calls.claim(now(), leaseMs, free)) {
-      const making: Promise<void> = this.make(call).finally(() => {
-        this.inFlight.delete(making);
-        this.waker.wake();
-      });
-      this.inFlight.add(making);
-    }
-    const next = await calls.nextDue();
-    return next === null ? POLL_MS : Math.min(Math.max(next - now(), 0), POLL_MS);
-  }
-
-  /** Never rejects; resolves when the answer is recorded. */
-  private async make(call: ProviderCall): Promise<void> {
-    const answer = await this.ask(call).catch((error: unknown): Answer => ({ type: 'error', error }));
-    if (this.abandoned) return;
-    this.answered.push({ call, answer });
-    this.recording = this.recording.then(() => this.record());
-    await this.recording;
   }
 
   private async ask(call: ProviderCall): Promise<Answer> {
@@ -166,43 +108,21 @@ class ProviderWorker implements WorkerPart {
     }
   }
 
-  /** Records all answers at hand, in one transaction if they let it. What cannot be recorded is asked for again later. */
-  private async record(): Promise<void> {
-    const answered = this.answered;
-    this.answered = [];
-    if (answered.length === 0) return;
-    try {
-      await this.settle(answered);
-    } catch (error) {
-      const [only, ...others] = answered;
-      if (only !== undefined && others.length === 0) this.unrecorded(only, error);
-      else for (const one of answered) await this.settle([one]).catch((cause: unknown) => this.unrecorded(one, cause));
-    }
-  }
-
-  private unrecorded({ call }: Answered, error: unknown): void {
-    const { payment_id: paymentId, order_id: orderId, kind } = call;
-    this.options.log.error(
-      { err: error, paymentId, orderId, kind },
-      'an answer of the payment provider was not recorded',
-    );
-  }
-
   private async settle(answered: readonly Answered[]): Promise<void> {
     const { database, store, calls, now } = this.options;
     const recorded = await database.transaction(async (tx) => {
       const at = now();
       const books = await store.lockBooks(
         tx,
-        answered.map(({ call }) => call.order_id),
+        answered.map(({ task }) => task.order_id),
       );
       const open = await calls.lockOpen(
         tx,
-        answered.map(({ call }) => call),
+        answered.map(({ task }) => task),
       );
       const collector = new Collector(books, new Map());
-      const taken = answered.filter(({ call }) => open.has(keyOf(call)));
-      for (const { call, answer } of taken) {
+      const taken = answered.filter(({ task }) => open.has(keyOf(task)));
+      for (const { task: call, outcome: answer } of taken) {
         const again = this.askAgainAt(call, answer, at);
         if (again === null) await calls.done(tx, call);
         else await calls.postpone(tx, call, again, answer.type === 'error');
@@ -224,7 +144,7 @@ class ProviderWorker implements WorkerPart {
     return answer.type === 'charge' && answer.result.outcome === 'PENDING' ? at + answer.result.askAgainInMs : null;
   }
 
-  private report({ call, answer }: Answered): void {
+  private report({ task: call, outcome: answer }: Answered): void {
     const { log } = this.options;
     const { payment_id: paymentId, order_id: orderId, kind, attempts, traceparent } = call;
     const about = { paymentId, orderId, kind, attempts, traceId: traceIdOf(traceparent) };

@@ -23,9 +23,15 @@ const MAX_ITEMS = 100;
 const MAX_QUANTITY = 10_000;
 const MAX_REASON = 500;
 
+const UNVERIFIED =
+  'Confirm your e-mail address before you order: follow the link in the mail, or ask for another one with resendVerification.';
+
 /** What people do with orders. All of it asks who is calling; see shared/commands for repeated calls. */
 export interface OrderCommands {
-  /** `id` is for callers inside the system, demo data for one. */
+  /**
+   * `id` is for callers inside the system, demo data for one. Whoever confirms their address and orders at once is not
+   * refused because the news is still on its way: it is waited for, up to two seconds.
+   */
   create(context: CommandContext, input: CreateOrderInput, id?: string): Promise<OrderState>;
   pay(context: CommandContext, input: PayOrderInput): Promise<OrderState>;
   cancel(context: CommandContext, input: CancelOrderInput): Promise<OrderState>;
@@ -39,6 +45,8 @@ export interface OrderCommandDeps {
   readonly replicas: Replicas;
   readonly now: () => number;
   readonly walletCore: WalletCoreMode;
+  /** Whether customers have to confirm their e-mail address before they order. */
+  readonly verifiedOrders: boolean;
 }
 
 type ChangeInput = Pick<DeleteOrderInput, 'id' | 'expectedVersion' | 'idempotencyKey'>;
@@ -51,7 +59,8 @@ interface Wanted {
   readonly expectedUnitPrice: number | null;
 }
 
-export function orderCommands({ commands, store, replicas, now, walletCore }: OrderCommandDeps): OrderCommands {
+export function orderCommands(deps: OrderCommandDeps): OrderCommands {
+  const { commands, store, replicas, now, walletCore, verifiedOrders } = deps;
   /** The part that all changes of an order share; `request` is asked with the order locked, once it is the caller's. */
   const change = async (
     context: CommandContext,
@@ -83,16 +92,19 @@ export function orderCommands({ commands, store, replicas, now, walletCore }: Or
     async create(context, input, id = newId()) {
       const userId = parseCustomer(context, input);
       const wanted = parseItems(input.items);
+      // Administrators order for anybody.
+      const mustBeVerified = verifiedOrders && context.identity.role !== 'ADMIN';
       // Read before the transaction, judged inside: a repeated call is to answer its first success, whatever changed since.
-      const [products, hasUser] = await Promise.all([
+      const [products, customer] = await Promise.all([
         replicas.products(wanted.map(({ productId }) => productId)),
-        replicas.hasUser(userId),
+        replicas.customer(userId, mustBeVerified),
       ]);
       return commands.run(context, {
         mutation: 'createOrder',
         input,
         work: (tx) => {
-          if (!hasUser) throw notFound('user', userId, 'userId');
+          if (customer === undefined) throw notFound('user', userId, 'userId');
+          if (mustBeVerified && !customer.verified) throw new AppError('FORBIDDEN', UNVERIFIED);
           const items = wanted.map((item, index) => toItem(item, products.get(item.productId), index));
           return store.create(tx, { type: 'create', id, userId, items, at: now() }, context.traceparent);
         },

@@ -108,6 +108,59 @@ test.each(except('PENDING'))('a reservation reported of an order that is %s chan
   given(history[status]).when({ type: 'stockReserved', at: 9 }).thenNothing();
 });
 
+const expire: OrderCommand = { type: 'expire', at: 9 };
+const remind: OrderCommand = { type: 'remind', reminder: { number: 2, expiresAt: 99 }, at: 9 };
+
+test('an order that nobody paid in time is canceled as PAYMENT_EXPIRED, whatever stock and payment are at', () => {
+  const expired: OrderEvent = { type: 'order.canceled', reason: 'PAYMENT_EXPIRED', at: 9 };
+  for (const events of [[created], [created, kept], [created, awaiting], [created, awaiting, requested, failed]]) {
+    given(events).when(expire).then([expired]);
+  }
+  given([created, awaiting, requested]).when(expire).then([expired]);
+  given([created, awaiting, requested])
+    .when(expire)
+    .thenState({ status: 'CANCELED', cancelReason: 'PAYMENT_EXPIRED', version: 4 });
+});
+
+test('money that comes after the expiry does not make the order paid', () => {
+  const expired: OrderEvent = { type: 'order.canceled', reason: 'PAYMENT_EXPIRED', at: 4 };
+  const late = given([created, awaiting, requested, expired]);
+  late.when({ type: 'paymentCompleted', paymentId: 'p1', reference: 'ref', at: 9 }).thenNothing();
+  late.when({ type: 'paymentRefunded', paymentId: 'p1', at: 9 }).then([{ type: 'order.payment_refunded', at: 9 }]);
+});
+
+test('a reminder raises the version, says which one it is, and changes nothing else', () => {
+  const reminded: OrderEvent = { type: 'order.payment_reminder', reminder: { number: 2, expiresAt: 99 }, at: 9 };
+  for (const events of [[created], [created, awaiting], [created, awaiting, requested, failed]]) {
+    given(events).when(remind).then([reminded]);
+  }
+  const before = [created, awaiting].reduce<OrderState | null>(evolve, null) as OrderState;
+  const { state, events } = fold(before, decide(before, remind), evolve, toData);
+  expect(state).toEqual({ ...before, version: 3, updatedAt: 9 });
+  expect(events).toEqual([
+    {
+      type: 'order.payment_reminder',
+      subject: 'o1',
+      sequence: 3,
+      data: { order: state, reminder: { number: 2, expiresAt: 99 } },
+    },
+  ]);
+  for (const event of events) {
+    expect(toRecord({ ...event, id: 'e', source: 's', time: 9, traceparent: null })).toMatchObject({ key: 'o1' });
+  }
+});
+
+test('whoever is paying is not reminded', () => {
+  given([created, kept]).when(remind).thenNothing();
+  given([created, awaiting, requested]).when(remind).thenNothing();
+});
+
+test.each(except('PENDING', 'AWAITING_PAYMENT'))('an order that is %s neither expires nor is reminded of', (status) => {
+  given(history[status]).when(expire).thenNothing();
+  given(history[status]).when(remind).thenNothing();
+  given([]).when(expire).thenNothing();
+});
+
 test('one payment at a time', () => {
   given([created, kept]).when(pay).thenRefused('INVALID_STATE', 'id');
   given([created, awaiting, requested]).when(pay).thenRefused('INVALID_STATE', 'id');
@@ -280,6 +333,12 @@ const anyCommand: fc.Arbitrary<OrderCommand> = fc.oneof(
     at: clock,
   }),
   fc.record({ type: fc.constant('paymentRefunded' as const), paymentId, at: clock }),
+  fc.record({ type: fc.constant('expire' as const), at: clock }),
+  fc.record({
+    type: fc.constant('remind' as const),
+    reminder: fc.record({ number: fc.integer({ min: 1, max: 3 }), expiresAt: fc.option(clock) }),
+    at: clock,
+  }),
 );
 const anyItems = fc.array(
   fc.record({
@@ -379,7 +438,8 @@ test('a report that comes again right away changes nothing', () => {
       let order = evolve(null, created);
       for (const command of commands) {
         order = attemptTo(order, command).reduce<OrderState>(evolve, order);
-        if (!REQUESTS.has(command.type)) expect(decide(order, command)).toEqual([]);
+        // A reminder is sent as often as it is told to be: once per timer.
+        if (!REQUESTS.has(command.type) && command.type !== 'remind') expect(decide(order, command)).toEqual([]);
       }
     }),
   );

@@ -11,6 +11,9 @@ export interface Attempt {
   readonly accountId: string | null;
 }
 
+/** Which reminder to pay it is, from 1 on, and when the order will be canceled if nobody does; null: never. */
+export type Reminder = EventData<'order.payment_reminder'>['reminder'];
+
 /** What people ask for; refused with an AppError when it is not possible. */
 export type OrderRequest =
   | {
@@ -36,7 +39,12 @@ export type OrderReport =
   | { readonly type: 'paymentFailed'; readonly paymentId: string; readonly reason: string | null; readonly at: number }
   | { readonly type: 'paymentRefunded'; readonly paymentId: string; readonly at: number };
 
-export type OrderCommand = OrderRequest | OrderReport;
+/** What it is time for; passed over where somebody has paid or canceled. Never refused. */
+export type OrderTick =
+  | { readonly type: 'remind'; readonly reminder: Reminder; readonly at: number }
+  | { readonly type: 'expire'; readonly at: number };
+
+export type OrderCommand = OrderRequest | OrderReport | OrderTick;
 
 /** What happened; `at` is milliseconds since the epoch. The types are those of shared/events/catalogue.ts. */
 export type OrderEvent =
@@ -51,6 +59,7 @@ export type OrderEvent =
   | { readonly type: 'order.paid'; readonly reference: string | null; readonly at: number }
   | { readonly type: 'order.payment_failed'; readonly reason: string | null; readonly at: number }
   | { readonly type: 'order.canceled'; readonly reason: string; readonly at: number }
+  | { readonly type: 'order.payment_reminder'; readonly reminder: Reminder; readonly at: number }
   | {
       readonly type:
         'order.awaiting_payment' | 'order.payment_refunded' | 'order.processing' | 'order.completed' | 'order.deleted';
@@ -60,11 +69,17 @@ export type OrderEvent =
 /** The cancel reason of an order that could not be served. */
 export const INSUFFICIENT_STOCK = 'INSUFFICIENT_STOCK';
 
+/** The cancel reason of an order that nobody paid in time. */
+export const PAYMENT_EXPIRED = 'PAYMENT_EXPIRED';
+
 /** Each failure stays in the history, and an event carries all of it: this keeps events far below what the outbox takes. */
 export const MAX_FAILED_PAYMENTS = 50;
 
 const failedPayments = (order: OrderState): number =>
   order.history.filter(({ status }) => status === 'AWAITING_PAYMENT').length - 1;
+
+/** Whether nobody has paid the order yet, and somebody still may. */
+export const isUnpaid = ({ status }: OrderState): boolean => status === 'PENDING' || status === 'AWAITING_PAYMENT';
 
 /** Whether an attempt may still bring money. */
 export const isOpen = (payment: OrderPayment | null): boolean =>
@@ -72,7 +87,7 @@ export const isOpen = (payment: OrderPayment | null): boolean =>
 
 /**
  * What a command makes happen to an order; null is one that does not exist yet.
- * @throws AppError NOT_FOUND, INVALID_STATE or CONFLICT for requests that are not possible. Reports never throw.
+ * @throws AppError NOT_FOUND, INVALID_STATE or CONFLICT for requests that are not possible. Reports and ticks never throw.
  */
 export function decide(order: OrderState | null, command: OrderCommand): OrderEvent[] {
   switch (command.type) {
@@ -88,8 +103,25 @@ export function decide(order: OrderState | null, command: OrderCommand): OrderEv
     case 'delete':
       if (order === null || order.deleted) throw new AppError('NOT_FOUND', 'There is no such order.', { field: 'id' });
       return decideRequest(order, command);
+    case 'remind':
+    case 'expire':
+      return order !== null && isUnpaid(order) ? decideTick(order, command) : [];
     default:
       return order === null ? [] : decideReport(order, command);
+  }
+}
+
+function decideTick({ payment }: OrderState, tick: OrderTick): OrderEvent[] {
+  const { at } = tick;
+  switch (tick.type) {
+    case 'remind':
+      // Who is paying at this moment need not be told to.
+      return isOpen(payment) ? [] : [{ type: 'order.payment_reminder', reminder: tick.reminder, at }];
+    case 'expire':
+      // An attempt that is under way ends with it; should it bring money all the same, the balance subgraph gives it back.
+      return [{ type: 'order.canceled', reason: PAYMENT_EXPIRED, at }];
+    default:
+      return assertNever(tick);
   }
 }
 
@@ -101,7 +133,7 @@ function decideRequest(order: OrderState, command: Exclude<OrderRequest, { type:
   };
   switch (command.type) {
     case 'pay':
-      only(order.status === 'PENDING' || order.status === 'AWAITING_PAYMENT', 'paid');
+      only(isUnpaid(order), 'paid');
       if (isOpen(order.payment))
         throw new AppError('INVALID_STATE', 'A payment of this order is under way.', { field: 'id' });
       if (failedPayments(order) >= MAX_FAILED_PAYMENTS) {
@@ -117,7 +149,7 @@ function decideRequest(order: OrderState, command: Exclude<OrderRequest, { type:
         },
       ];
     case 'cancel':
-      only(order.status === 'PENDING' || order.status === 'AWAITING_PAYMENT' || order.status === 'PAID', 'canceled');
+      only(isUnpaid(order) || order.status === 'PAID', 'canceled');
       return [{ type: 'order.canceled', reason: command.reason, at }];
     case 'startProcessing':
       only(order.status === 'PAID', 'processed');
@@ -214,6 +246,8 @@ export function evolve(order: OrderState | null, event: OrderEvent): OrderState 
       return { ...reached('PAID'), payment: paymentIs({ status: 'COMPLETED', reference: event.reference }) };
     case 'order.payment_failed':
       return { ...reached('AWAITING_PAYMENT', event.reason), payment: paymentIs({ status: 'FAILED' }) };
+    case 'order.payment_reminder':
+      return next;
     case 'order.payment_refunded':
       return { ...next, payment: paymentIs({ status: 'REFUNDED' }) };
     case 'order.canceled':
@@ -238,5 +272,6 @@ export function evolve(order: OrderState | null, event: OrderEvent): OrderState 
 export const totalOf = (items: readonly OrderItem[]): number =>
   items.reduce((sum, { quantity, unitPrice }) => sum + quantity * unitPrice, 0);
 
-/** What every event of an order carries. */
-export const toData = (order: OrderState): EventData<OrderEvent['type']> => ({ order });
+/** What an event of an order carries; `order` is the state after it. */
+export const toData = (order: OrderState, event: OrderEvent): EventData<OrderEvent['type']> =>
+  event.type === 'order.payment_reminder' ? { order, reminder: event.reminder } : { order };

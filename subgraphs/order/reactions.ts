@@ -66,7 +66,7 @@ export function orderReactions({ store, replicas, log, now }: ReactionDeps): Rea
       consumer: 'order.users',
       topics: ['users'],
       paceMs: REPLICA_PACE_MS,
-      types: ['user.created', 'user.deleted'],
+      types: ['user.created', 'user.updated', 'user.deleted'],
       handle: (tx, events) =>
         replicas.saveUsers(
           tx,

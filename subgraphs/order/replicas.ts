@@ -1,7 +1,7 @@
 import type { Database, Transaction } from '../../shared/database/port.js';
 import type { AccountState, ProductState, UserState } from '../../shared/events/states.js';
 import { createLookup, type Lookup } from '../../shared/replicas/lookup.js';
-import { saveNewer, waitForYoung } from '../../shared/replicas/replicas.js';
+import { readUntil, saveNewer, waitForYoung } from '../../shared/replicas/replicas.js';
 
 interface ProductRow {
   readonly id: string;
@@ -13,6 +13,7 @@ interface ProductRow {
 
 interface UserRow {
   readonly id: string;
+  readonly verified: number;
   readonly deleted: number;
 }
 
@@ -53,10 +54,14 @@ export class Replicas {
     return new Map(rows.filter((row) => row.deleted === 0).map((row) => [row.id, row]));
   }
 
-  /** Whether the user exists and is not deleted. */
-  async hasUser(id: string): Promise<boolean> {
-    const [row] = await this.known(this.lookups.users, [id]);
-    return row?.deleted === 0;
+  /**
+   * The user, unless there is none or they are deleted. Where it matters whether their address is confirmed, one who has
+   * not done so as far as is known here is looked at again for up to two seconds: they may have done it a moment ago.
+   */
+  async customer(id: string, mustBeVerified: boolean): Promise<{ readonly verified: boolean } | undefined> {
+    const read = (): Promise<readonly UserRow[]> => this.known(this.lookups.users, [id]);
+    const [row] = await readUntil(read, ([row]) => !mustBeVerified || row?.deleted !== 0 || row.verified === 1);
+    return row?.deleted === 0 ? { verified: row.verified === 1 } : undefined;
   }
 
   /** Whose account it is (null for the house's own); undefined if there is no such account. */
@@ -76,7 +81,7 @@ export class Replicas {
   }
 
   saveUsers(tx: Transaction, states: readonly UserState[]): Promise<void> {
-    return saveNewer(tx, 'users', states, ({ id, version, deleted }) => ({ id, version, deleted }));
+    return saveNewer(tx, 'users', states, ({ id, version, verified, deleted }) => ({ id, version, verified, deleted }));
   }
 
   saveAccounts(tx: Transaction, states: readonly AccountState[]): Promise<void> {

@@ -43,6 +43,7 @@ export const userState = (one: Partial<UserState> & { id: string }): UserState =
   name: 'Ana',
   email: 'ana@example.com',
   role: 'USER',
+  locale: 'EN',
   verified: true,
   deleted: false,
   createdAt: 1,
@@ -70,15 +71,21 @@ export interface Answer {
 
 export type OrderTestbed = Awaited<ReturnType<typeof startOrder>>;
 
+interface StartOptions {
+  readonly worker: boolean;
+  /** By their environment variables. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
 /** Starts the API, and the worker too if asked; without it nothing is published and nothing reacts. */
-export async function startOrder({ worker }: { readonly worker: boolean }) {
+export async function startOrder({ worker, settings }: StartOptions) {
   const folder = await mkdtemp(join(tmpdir(), 'tributary-order-'));
   const eventLog = openSqliteEventLog({ file: join(folder, 'event-log.sqlite') });
   await eventLog.ensureTopics(topicSpecs());
   const databases = await testDatabases();
   const opened: Database[] = [];
   const subgraph = await buildOrder({
-    config: readConfig({ DATA_DIR: folder, ORDER_PORT: '0' }),
+    config: readConfig({ DATA_DIR: folder, ORDER_PORT: '0', ...settings }),
     identitySecret: SECRET,
     log: silentLogger(),
     metrics: createMetrics(),
@@ -111,7 +118,7 @@ export async function startOrder({ worker }: { readonly worker: boolean }) {
     eventLog,
     graphql,
     /** Beside the subgraph's own, for setting up what a test begins with. */
-    store: new OrderStore(new Outbox('tributary/order', Date.now)),
+    store: new OrderStore(new Outbox('tributary/order', Date.now), readConfig({}).orderTimes),
     replicas: new Replicas(database, Date.now),
     /** The orders a mutation changes, and all it would leave behind. */
     contents: async () => ({

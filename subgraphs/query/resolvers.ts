@@ -53,6 +53,8 @@ export function queryResolvers({ documents, readsOf }: QueryResolversDeps): Reso
     },
     User: {
       __resolveReference: (key, context) => readsOf(context).reference('users', key),
+      // Documents from before there was a choice have none.
+      locale: ({ locale }: Partial<Pick<UserDoc, 'locale'>>) => locale ?? 'EN',
       orders(user, args, context) {
         requireAccess(context.identity, user.id);
         return readsOf(context).page(ORDERS_OF_USER, user.id, args);

@@ -153,6 +153,7 @@ export function user(state: Partial<UserState> = {}): UserState {
     name: 'João Silva',
     email: 'joao@example.com',
     role: 'USER',
+    locale: 'EN',
     verified: false,
     deleted: false,
     createdAt: PAST,

@@ -146,6 +146,7 @@ export function project(event: AnyEvent): readonly Put[] {
   switch (event.type) {
     case 'user.created':
     case 'user.updated':
+    case 'user.verification_requested':
     case 'user.deleted':
     case 'user.snapshot': {
       const { user } = event.data;
@@ -165,6 +166,7 @@ export function project(event: AnyEvent): readonly Put[] {
     case 'order.payment_requested':
     case 'order.payment_refunded':
     case 'order.payment_failed':
+    case 'order.payment_reminder':
     case 'order.paid':
     case 'order.processing':
     case 'order.completed':

@@ -1,11 +1,14 @@
 import type { CommandContext, Commands } from '../../shared/commands/commands.js';
 import { expectVersion } from '../../shared/commands/version.js';
+import type { Database } from '../../shared/database/port.js';
 import { AppError, notFound } from '../../shared/errors/errors.js';
 import { requireAccess, requireAdmin } from '../../shared/identity/identity.js';
 import { newId, parseId } from '../../shared/ids/ids.js';
-import { parseEmail, parseText } from '../../shared/validation/text.js';
+import { emailKey, parseEmail, parseText } from '../../shared/validation/text.js';
+import type { LoginThrottle } from './login-throttle.js';
 import type { UserStore } from './store.js';
-import { decide, type Role, type UserState } from './user.js';
+import { decide, type Locale, type Role, type UserState } from './user.js';
+import { newVerification } from './verifications.js';
 
 type Maybe<T> = T | null | undefined;
 
@@ -17,6 +20,7 @@ export interface CreateUser extends Keyed {
   readonly name: string;
   readonly email: string;
   readonly role?: Maybe<Role>;
+  readonly locale?: Maybe<Locale>;
 }
 
 interface ChangeUser extends Keyed {
@@ -28,6 +32,7 @@ export interface UpdateUser extends ChangeUser {
   readonly name?: Maybe<string>;
   readonly email?: Maybe<string>;
   readonly role?: Maybe<Role>;
+  readonly locale?: Maybe<Locale>;
 }
 
 export interface UserCommands {
@@ -41,25 +46,40 @@ const parseName = (name: string): string => parseText(name, { field: 'name', max
 
 /** What people may do with their own record, and administrators with any. */
 export function userCommands({
+  database,
   store,
   commands,
+  throttle,
   now,
 }: {
+  readonly database: Database;
   readonly store: UserStore;
   readonly commands: Commands;
+  readonly throttle: LoginThrottle;
   readonly now: () => number;
 }): UserCommands {
+  /** A new address is written to, whoever reads mail there. Administrators may have as many written to as they like. */
+  const countChange = async ({ identity }: CommandContext, id: string, email: string | undefined): Promise<void> => {
+    if (email === undefined || identity.role === 'ADMIN') return;
+    const before = (await store.find(database, [id])).get(id);
+    if (before === undefined || emailKey(before.email) === emailKey(email)) return;
+    await throttle.beginChange({ email, address: identity.address });
+  };
+
   return {
     async create(context, input, id = newId()) {
       requireAdmin(context.identity);
       const name = parseName(input.name);
       const email = parseEmail(input.email, 'email');
       const role = input.role ?? 'USER';
+      const locale = input.locale ?? 'EN';
       return commands.run(context, {
         mutation: 'createUser',
         input,
-        work: (tx) =>
-          store.save(tx, null, decide(null, { type: 'create', id, name, email, role, at: now() }), context.traceparent),
+        work: (tx) => {
+          const events = decide(null, { type: 'create', id, name, email, role, locale, at: now() });
+          return store.save(tx, null, events, context.traceparent);
+        },
       });
     },
 
@@ -69,6 +89,8 @@ export function userCommands({
       const name = typeof input.name === 'string' ? parseName(input.name) : undefined;
       const email = typeof input.email === 'string' ? parseEmail(input.email, 'email') : undefined;
       const role = input.role ?? undefined;
+      const locale = input.locale ?? undefined;
+      await countChange(context, id, email);
       return commands.run(context, {
         mutation: 'updateUser',
         input,
@@ -79,7 +101,9 @@ export function userCommands({
           if (role !== undefined && role !== before.role && context.identity.role !== 'ADMIN') {
             throw new AppError('FORBIDDEN', 'Only administrators may change roles.', { field: 'role' });
           }
-          const events = decide(before, { type: 'update', name, email, role, at: now() });
+          const at = now();
+          const verification = newVerification(at);
+          const events = decide(before, { type: 'update', name, email, role, locale, at, verification });
           return store.save(tx, before, events, context.traceparent);
         },
       });
@@ -97,6 +121,7 @@ export function userCommands({
           expectVersion(before, input.expectedVersion);
           const events = decide(before, { type: 'delete', obligations: await store.obligations(tx, id), at: now() });
           await tx.execute('DELETE FROM credentials WHERE user_id = ?', [id]);
+          await tx.execute('DELETE FROM verifications WHERE user_id = ?', [id]);
           return store.save(tx, before, events, context.traceparent);
         },
       });

@@ -4,9 +4,11 @@ import { AppError } from '../../shared/errors/errors.js';
 import { purgeBefore } from '../../shared/outbox/purge.js';
 import { emailKey } from '../../shared/validation/text.js';
 
-/** How many attempts fail freely, and how long the wait between further ones grows at most. */
+/** How many attempts fail freely, and how long the wait between further ones is at first and grows at most. */
 interface Limit {
   readonly free: number;
+  /** `FIRST_WAIT_MS` when absent. */
+  readonly firstMs?: number;
   readonly longestMs: number;
 }
 
@@ -21,18 +23,24 @@ const DAY = 86_400_000;
  * - one address, whatever the account: trying a few passwords on many people. An office behind one address has room.
  *
  * And one for registering, by address: each costs a hash, and tells whether somebody has that e-mail address.
+ *
+ * Three for mail that somebody has sent to an address, whoever reads it: each address once a minute, for the asking and
+ * for becoming somebody's address, and a few from one place.
  */
 const LIMITS = {
   pair: { free: 5, longestMs: 15 * MINUTE },
   account: { free: 20, longestMs: MINUTE },
   address: { free: 50, longestMs: 15 * MINUTE },
   registration: { free: 50, longestMs: 15 * MINUTE },
+  resend: { free: 1, firstMs: MINUTE, longestMs: MINUTE },
+  change: { free: 1, firstMs: MINUTE, longestMs: MINUTE },
+  mail: { free: 20, longestMs: 15 * MINUTE },
 } as const satisfies Record<string, Limit>;
 
 type Counted = keyof typeof LIMITS;
-type Login = Exclude<Counted, 'registration'>;
+type Login = 'pair' | 'account' | 'address';
 
-/** The first wait; it doubles with every further failure. */
+/** The first wait, unless the limit has its own; it doubles with every further failure. */
 const FIRST_WAIT_MS = 1_000; // 1 second
 
 /** Failures are forgotten when there was none for that long. */
@@ -82,6 +90,16 @@ export class LoginThrottle {
   /** Counts somebody who registers, whatever becomes of it. @throws AppError RATE_LIMITED as above */
   beginRegistration(address: Attempt['address']): Promise<void> {
     return this.count({ registration: idOf('registration', placeOf(address)) });
+  }
+
+  /** Counts a verification mail that is asked for, whether or not there is somebody to get it. @throws as above */
+  beginResend({ email, address }: Attempt): Promise<void> {
+    return this.count({ resend: idOf('resend', emailKey(email)), mail: idOf('mail', placeOf(address)) });
+  }
+
+  /** Counts an address that somebody changes theirs to, and is written to. @throws AppError RATE_LIMITED as above */
+  beginChange({ email, address }: Attempt): Promise<void> {
+    return this.count({ change: idOf('change', emailKey(email)), mail: idOf('mail', placeOf(address)) });
   }
 
   private async count(counters: Readonly<Partial<Record<Counted, string>>>): Promise<void> {
@@ -142,9 +160,9 @@ async function lockAll(tx: Transaction, ids: readonly string[], now: number): Pr
   return new Map(rows.map((row) => [row.counter, row]));
 }
 
-function waitOf(row: CounterRow | undefined, { free, longestMs }: Limit, now: number): number {
+function waitOf(row: CounterRow | undefined, { free, firstMs = FIRST_WAIT_MS, longestMs }: Limit, now: number): number {
   if (row === undefined || row.failures < free || now - row.failed_at > FORGET_MS) return 0;
-  const wait = Math.min(longestMs, FIRST_WAIT_MS * 2 ** Math.min(30, row.failures - free));
+  const wait = Math.min(longestMs, firstMs * 2 ** Math.min(30, row.failures - free));
   return Math.max(0, row.failed_at + wait - now);
 }
 

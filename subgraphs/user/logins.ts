@@ -7,13 +7,15 @@ import { emailKey, parseEmail, parseText } from '../../shared/validation/text.js
 import type { LoginThrottle } from './login-throttle.js';
 import { parsePassword, type Passwords } from './passwords.js';
 import type { SigningKeys } from './signing-keys.js';
-import { fromRow, type UserRow, type UserStore } from './store.js';
-import { decide, type UserState } from './user.js';
+import type { UserStore } from './store.js';
+import { decide, decideAll, type Locale, type UserState } from './user.js';
+import { newVerification } from './verifications.js';
 
 export interface Register {
   readonly name: string;
   readonly email: string;
   readonly password: string;
+  readonly locale?: Locale | null | undefined;
 }
 
 export interface Login {
@@ -93,10 +95,6 @@ export function loginCommands(deps: LoginDeps): LoginCommands {
   /** Whether the password is still the one that was compared: that took its time. The user has to be locked. */
   const isCurrent = async (tx: Transaction, { user_id: id, changed_at: at }: CredentialsRow): Promise<boolean> =>
     (await tx.query('SELECT user_id FROM credentials WHERE user_id = ? AND changed_at = ?', [id, at])).length > 0;
-  const userByEmail = async (email: string): Promise<UserState | undefined> => {
-    const [row] = await database.read<UserRow>('SELECT * FROM users WHERE email_key = ?', [emailKey(email)]);
-    return row === undefined ? undefined : fromRow(row);
-  };
 
   /** The password is right. Everything else that has to be done takes one transaction, which answers the user as it is. */
   const confirm = async (stored: CredentialsRow, { email, password }: Login, address: string | undefined) => {
@@ -120,6 +118,7 @@ export function loginCommands(deps: LoginDeps): LoginCommands {
       const name = parseText(input.name, { field: 'name', max: 200 });
       const email = parseEmail(input.email, 'email');
       const password = parsePassword(input.password, 'password');
+      const locale = input.locale ?? 'EN';
       await throttle.beginRegistration(context.identity.address);
       const hash = await passwords.hash(password);
       const id = newId();
@@ -127,7 +126,9 @@ export function loginCommands(deps: LoginDeps): LoginCommands {
         mutation: 'register',
         input: {},
         work: async (tx) => {
-          const decided = decide(null, { type: 'create', id, name, email, role: 'USER', at: now() });
+          const at = now();
+          const verification = newVerification(at);
+          const decided = decide(null, { type: 'create', id, name, email, role: 'USER', locale, at, verification });
           const created = await store.save(tx, null, decided, context.traceparent);
           await save(tx, id, hash);
           return created;
@@ -140,7 +141,7 @@ export function loginCommands(deps: LoginDeps): LoginCommands {
       const email = parseEmail(input.email, 'email');
       const { address } = context.identity;
       await throttle.begin({ email, address });
-      const user = await userByEmail(email);
+      const user = await store.findByEmail(database, email);
       const stored = user === undefined ? undefined : await credentialsOf(user.id);
       const right = await passwords.matches(input.password, stored?.password_hash);
       if (stored === undefined || !right) throw new AppError('UNAUTHENTICATED', WRONG);
@@ -179,7 +180,7 @@ export function loginCommands(deps: LoginDeps): LoginCommands {
       const name = parseText(input.name, { field: 'name', max: 200 });
       const email = parseEmail(input.email, 'email');
       const password = parsePassword(input.password, 'password');
-      const known = await userByEmail(email);
+      const known = await store.findByEmail(database, email);
       if (known !== undefined) {
         const stored = await credentialsOf(known.id);
         const same =
@@ -198,12 +199,14 @@ export function loginCommands(deps: LoginDeps): LoginCommands {
           if (before !== null && (before.deleted || emailKey(before.email) !== emailKey(email))) {
             throw new AppError('CONFLICT', 'That user has changed meanwhile; try again.', { field: 'email' });
           }
-          const decided = decide(
-            before,
+          const at = now();
+          // Whoever may do this vouches for the address.
+          const decided = decideAll(before, [
             before === null
-              ? { type: 'create', id, name, email, role: 'ADMIN', at: now() }
-              : { type: 'update', role: 'ADMIN', at: now() },
-          );
+              ? { type: 'create', id, name, email, role: 'ADMIN', locale: 'EN', at }
+              : { type: 'update', role: 'ADMIN', at, verification: newVerification(at) },
+            { type: 'verify', at },
+          ]);
           await store.save(tx, before, decided, context.traceparent);
           await save(tx, id, hash);
           return before === null ? 'created' : 'promoted';

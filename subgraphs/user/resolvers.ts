@@ -9,6 +9,7 @@ import type { LoginCommands } from './logins.js';
 import type { Resolvers } from './generated/schema-types.js';
 import type { UserStore } from './store.js';
 import type { UserState } from './user.js';
+import type { VerificationCommands } from './verifications.js';
 
 export function userResolvers({
   database,
@@ -17,7 +18,7 @@ export function userResolvers({
 }: {
   readonly database: Database;
   readonly store: UserStore;
-  readonly commands: UserCommands & LoginCommands;
+  readonly commands: UserCommands & LoginCommands & VerificationCommands;
 }): Resolvers {
   const users = perRequest(
     (_: RequestContext) =>
@@ -44,6 +45,8 @@ export function userResolvers({
     Mutation: {
       register: (_, { input }, context) => commands.register(context, input),
       login: (_, { input }, context) => commands.login(context, input),
+      verifyEmail: async (_, { input }, context) => ({ user: await commands.verifyEmail(context, input) }),
+      resendVerification: (_, { input }, context) => commands.resendVerification(context, input),
       changePassword: async (_, { input }, context) => ({ user: await commands.changePassword(context, input) }),
       createUser: async (_, { input }, context) => ({ user: await commands.create(context, input) }),
       updateUser: async (_, { input }, context) => ({ user: await commands.update(context, input) }),

@@ -116,6 +116,14 @@ export class SigningKeys {
     }));
   }
 
+  /** Whether our secret opens the newest key; null where there is none yet. Makes and deletes nothing. */
+  async opens(): Promise<boolean | null> {
+    const [newest] = await this.options.database.read<KeyRow>(
+      'SELECT * FROM signing_keys ORDER BY number DESC LIMIT 1',
+    );
+    return newest === undefined ? null : this.open(newest) !== undefined;
+  }
+
   /** The key that signs now. Makes what is missing and deletes what nobody needs. */
   private async signing(): Promise<Usable> {
     const now = this.options.now();

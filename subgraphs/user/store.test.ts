@@ -7,6 +7,7 @@ import { startSubgraph, type TestSubgraph } from '../../tests/subgraph.js';
 import { buildUser, type UserSubgraph } from './app.js';
 import { UserStore, type Obligation } from './store.js';
 import { decide, type UserState } from './user.js';
+import { newVerification } from './verifications.js';
 
 const store = new UserStore(new Outbox('tributary/test', Date.now));
 let user: TestSubgraph<UserSubgraph>;
@@ -18,11 +19,13 @@ afterAll(() => user.dispose());
 
 const newEmail = (): string => `${newId()}@example.com`;
 
-const create = (tx: Transaction, email: string): Promise<UserState> =>
-  store.save(tx, null, decide(null, { type: 'create', id: newId(), name: 'Ana', email, role: 'USER', at: 1 }), null);
+const create = (tx: Transaction, email: string): Promise<UserState> => {
+  const ana = { id: newId(), name: 'Ana', email, role: 'USER', locale: 'EN' } as const;
+  return store.save(tx, null, decide(null, { type: 'create', ...ana, at: 1 }), null);
+};
 
 const rename = (tx: Transaction, before: UserState, email: string): Promise<UserState> =>
-  store.save(tx, before, decide(before, { type: 'update', email, at: 2 }), null);
+  store.save(tx, before, decide(before, { type: 'update', email, at: 2, verification: newVerification(2) }), null);
 
 const failure = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
@@ -55,6 +58,7 @@ const delegate = (tx: Transaction): Transaction => ({
   upsert: (...all) => tx.upsert(...all),
   insertNew: (...all) => tx.insertNew(...all),
   lock: (...all) => tx.lock(...all),
+  tryLock: (...all) => tx.tryLock(...all),
   afterCommit: (callback) => tx.afterCommit(callback),
 });
 

@@ -1,9 +1,10 @@
 import { placeholders, type Database, type Transaction } from '../../shared/database/port.js';
 import { AppError } from '../../shared/errors/errors.js';
 import { fold } from '../../shared/events/fold.js';
+import type { EventData } from '../../shared/events/catalogue.js';
 import type { Outbox } from '../../shared/outbox/outbox.js';
 import { emailKey } from '../../shared/validation/text.js';
-import { evolve, type Obligations, type Role, type UserEvent, type UserState } from './user.js';
+import { evolve, type Locale, type Obligations, type Role, type UserEvent, type UserState } from './user.js';
 
 export interface UserRow {
   readonly id: string;
@@ -12,6 +13,7 @@ export interface UserRow {
   readonly email: string;
   readonly email_key: string | null;
   readonly role: Role;
+  readonly locale: Locale;
   readonly verified: number;
   readonly deleted: number;
   readonly created_at: number;
@@ -32,6 +34,10 @@ const toRow = ({ createdAt, updatedAt, ...rest }: UserState) => ({
   created_at: createdAt,
   updated_at: updatedAt,
 });
+
+/** What is published of a user beside the event's name. */
+export const toData = (user: UserState, event: UserEvent): EventData<UserEvent['type']> =>
+  event.type === 'user.verification_requested' ? { user, verification: event.verification } : { user };
 
 /** What one order or account says of its user. */
 export interface Obligation {
@@ -60,6 +66,12 @@ export class UserStore {
     return new Map(rows.map((row) => [row.id, fromRow(row)]));
   }
 
+  /** Whoever has the address now, as last committed. */
+  async findByEmail(db: Database, email: string): Promise<UserState | undefined> {
+    const [row] = await db.read<UserRow>('SELECT * FROM users WHERE email_key = ?', [emailKey(email)]);
+    return row === undefined ? undefined : fromRow(row);
+  }
+
   /**
    * Saves what was decided and publishes it; answers the user afterwards.
    * @throws AppError CONFLICT on the e-mail address of another user.
@@ -70,11 +82,12 @@ export class UserStore {
     decided: readonly UserEvent[],
     traceparent: string | null,
   ): Promise<UserState> {
-    const { state, events } = fold(before, decided, evolve, (user) => ({ user }));
+    const { state, events } = fold(before, decided, evolve, toData);
     if (state === null) throw new Error('a change of no user');
     if (events.length === 0) return state;
     await this.requireFreeEmail(tx, state);
     await this.write(tx, before, state);
+    await this.keepVerifications(tx, state, decided);
     await this.outbox.append(tx, events, traceparent);
     return state;
   }
@@ -99,6 +112,24 @@ export class UserStore {
       if (error instanceof AppError && error.code === 'CONFLICT') await this.requireFreeEmail(tx, user);
       throw error;
     }
+  }
+
+  private async keepVerifications(tx: Transaction, user: UserState, decided: readonly UserEvent[]): Promise<void> {
+    const rows = decided.flatMap((event) =>
+      event.type === 'user.verification_requested'
+        ? [
+            {
+              id: event.verification.id,
+              user_id: user.id,
+              email: user.email,
+              requested_at: event.at,
+              expires_at: event.verification.expiresAt,
+              used_at: null,
+            },
+          ]
+        : [],
+    );
+    if (rows.length > 0) await tx.insert('verifications', rows);
   }
 
   async obligations(tx: Transaction, userId: string): Promise<Obligations> {

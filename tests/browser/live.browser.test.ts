@@ -65,10 +65,10 @@ function startSystem(settings: Readonly<Record<string, string>>) {
   };
 }
 
-const post = (gateway: string, query: string) =>
+const post = (gateway: string, query: string, headers: Readonly<Record<string, string>> = {}) =>
   fetch(`${gateway}/graphql`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify({ query }),
   });
 
@@ -212,7 +212,8 @@ describe('as the demo administrator', () => {
 });
 
 describe('where everybody has to log in', () => {
-  const system = startSystem({ AUTH_MODE: 'required' });
+  // The customer has just registered, and nobody reads her mail here.
+  const system = startSystem({ AUTH_MODE: 'required', VERIFIED_ORDERS: 'off' });
 
   inBrowser('a customer logs in and follows an order of their own; the token is stored nowhere', async () => {
     const password = 'a password of eight or more';
@@ -240,6 +241,49 @@ describe('where everybody has to log in', () => {
     await press(page, 'Log out');
     await page.getByLabel('E-mail').waitFor();
     expect(await rows(page)).toEqual([]);
+    await close();
+  });
+});
+
+describe('where tokens are good for a few seconds', () => {
+  const system = startSystem({ AUTH_MODE: 'required', VERIFIED_ORDERS: 'off', ACCESS_TOKEN_TTL_MS: '8000' });
+
+  /** Somebody new, with an order. */
+  async function customer(password: string): Promise<string> {
+    const register = `mutation { register(input: { name: "Rui Reis", email: "rui@example.com", password: "${password}" }) { accessToken } }`;
+    const { data } = (await (await post(system.gateway, register)).json()) as {
+      readonly data: { readonly register: { readonly accessToken: string } };
+    };
+    const ask = async (query: string) => {
+      const answer = await post(system.gateway, query, { authorization: `Bearer ${data.register.accessToken}` });
+      return ((await answer.json()) as { readonly data: unknown }).data;
+    };
+    const { products } = (await ask('{ products(first: 1, filter: { inStock: true }) { nodes { id } } }')) as {
+      readonly products: { readonly nodes: readonly { readonly id: string }[] };
+    };
+    const items = `[{ productId: "${products.nodes[0]?.id}", quantity: 1 }]`;
+    const { createOrder } = (await ask(`mutation { createOrder(input: { items: ${items} }) { order { id } } }`)) as {
+      readonly createOrder: { readonly order: { readonly id: string } };
+    };
+    return createOrder.order.id;
+  }
+
+  inBrowser('who follows an order until the token expires is asked to log in again, and goes on with it', async () => {
+    const password = 'a password of eight or more';
+    const order = await customer(password);
+    const { page, close } = await visit(browser, system.address(`/live#order=${order}`));
+    const follow = async (): Promise<void> => {
+      await page.getByLabel('E-mail').fill('rui@example.com');
+      await page.getByLabel('Password').fill(password);
+      await page.keyboard.press('Enter');
+      await page.locator('#connection[data-state="live"]').waitFor({ timeout: PATIENCE.timeoutMs });
+    };
+    await follow();
+    await lit(page, 'AWAITING_PAYMENT');
+    await page.getByText('Please log in again.').waitFor({ timeout: PATIENCE.timeoutMs });
+    expect(await page.locator('#connection').getAttribute('data-state')).toBe('ended');
+    await follow();
+    expect(page.url()).toContain(order);
     await close();
   });
 });

@@ -75,7 +75,7 @@ export type Order = {
   readonly items: ReadonlyArray<OrderItem>;
   /** The current payment attempt, if there was one. */
   readonly payment?: Maybe<OrderPayment>;
-  /** Why the order was canceled. */
+  /** Why the order was canceled: what somebody gave as the reason, INSUFFICIENT_STOCK, or PAYMENT_EXPIRED if nobody paid it in time. */
   readonly cancelReason?: Maybe<Scalars['String']['output']>;
   /** Every status the order had, oldest first. */
   readonly history: ReadonlyArray<OrderHistoryEntry>;
@@ -129,7 +129,7 @@ export type Mutation = {
   readonly payOrder: OrderPayload;
   /** Cancels an order that is not yet being prepared; gives back stock and money. */
   readonly cancelOrder: OrderPayload;
-  /** Moves a paid order to PROCESSING or COMPLETED. Administrators only. */
+  /** Moves a paid order to PROCESSING, and from there to COMPLETED, unless it goes by itself after a time that is set. Administrators only. */
   readonly updateOrderStatus: OrderPayload;
   /** Hides a completed or canceled order. */
   readonly deleteOrder: DeletePayload;

@@ -81,6 +81,13 @@ export type TransactionKind =
   /** A paid order was canceled. */
   | 'REFUND';
 
+/** The language that somebody is written to in. */
+export type Locale =
+  /** English. */
+  | 'EN'
+  /** Brazilian Portuguese. */
+  | 'PT';
+
 /** Somebody who orders and holds accounts. */
 export type User = {
   /** A UUID. */
@@ -93,6 +100,8 @@ export type User = {
   readonly email: Scalars['String']['output'];
   /** What this person may do. */
   readonly role: Role;
+  /** The language that mails to this person are in. */
+  readonly locale: Locale;
   /** Whether the e-mail address was confirmed. */
   readonly verified: Scalars['Boolean']['output'];
   /** When the user was created. */
@@ -154,7 +163,7 @@ export type Order = {
   readonly items?: Maybe<ReadonlyArray<OrderItem>>;
   /** The current payment attempt, if there was one. */
   readonly payment?: Maybe<OrderPayment>;
-  /** Why the order was canceled. */
+  /** Why the order was canceled: what somebody gave as the reason, INSUFFICIENT_STOCK, or PAYMENT_EXPIRED if nobody paid it in time. */
   readonly cancelReason?: Maybe<Scalars['String']['output']>;
   /** Every status the order had, oldest first. */
   readonly history: ReadonlyArray<OrderHistoryEntry>;
@@ -711,6 +720,7 @@ export type ResolversTypes = {
   PaymentMethod: PaymentMethod;
   PaymentStatus: PaymentStatus;
   TransactionKind: TransactionKind;
+  Locale: Locale;
   User: ResolverTypeWrapper<UserState>;
   ID: ResolverTypeWrapper<Scalars['ID']['output']>;
   Int: ResolverTypeWrapper<Scalars['Int']['output']>;
@@ -802,6 +812,7 @@ export type UserResolvers<ContextType = RequestContext, ParentType extends Resol
   name?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   email?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   role?: Resolver<ResolversTypes['Role'], ParentType, ContextType>;
+  locale?: Resolver<ResolversTypes['Locale'], ParentType, ContextType>;
   verified?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
   createdAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
   updatedAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;

@@ -25,6 +25,13 @@ export type Role =
   /** Sees and changes everything. */
   | 'ADMIN';
 
+/** The language that somebody is written to in. */
+export type Locale =
+  /** English. */
+  | 'EN'
+  /** Brazilian Portuguese. */
+  | 'PT';
+
 /** Somebody who orders and holds accounts. */
 export type User = {
   /** A UUID. */
@@ -37,6 +44,8 @@ export type User = {
   readonly email: Scalars['String']['output'];
   /** What this person may do. */
   readonly role: Role;
+  /** The language that mails to this person are in. */
+  readonly locale: Locale;
   /** Whether the e-mail address was confirmed. */
   readonly verified: Scalars['Boolean']['output'];
   /** When the user was created. */
@@ -57,11 +66,15 @@ export type Mutation = {
   readonly register: AuthPayload;
   /** An access token for whoever knows the password. Anybody may try, ever more slowly. */
   readonly login: AuthPayload;
+  /** Confirms the e-mail address that a token was sent to. Whoever has the token may. */
+  readonly verifyEmail: UserPayload;
+  /** Asks for another mail with a link that confirms an address, once a minute. The answer does not tell who has the address. */
+  readonly resendVerification: ResendVerificationPayload;
   /** Changes the caller's own password. Access tokens that were given out go on until they expire. */
   readonly changePassword: UserPayload;
   /** Creates a user. Administrators only. */
   readonly createUser: UserPayload;
-  /** Changes name, e-mail or role; what is left out stays. */
+  /** Changes name, e-mail, role or language; what is left out stays. */
   readonly updateUser: UserPayload;
   /** Deletes a user who has no open orders and no money. Personal data is cleared. */
   readonly deleteUser: DeletePayload;
@@ -77,6 +90,18 @@ export type MutationRegisterArgs = {
 /** What can be changed. Each call is one transaction: it happens as a whole or not at all. */
 export type MutationLoginArgs = {
   input: LoginInput;
+};
+
+
+/** What can be changed. Each call is one transaction: it happens as a whole or not at all. */
+export type MutationVerifyEmailArgs = {
+  input: VerifyEmailInput;
+};
+
+
+/** What can be changed. Each call is one transaction: it happens as a whole or not at all. */
+export type MutationResendVerificationArgs = {
+  input: ResendVerificationInput;
 };
 
 
@@ -111,6 +136,20 @@ export type RegisterInput = {
   readonly email: Scalars['String']['input'];
   /** Any 8 to 128 characters. */
   readonly password: Scalars['String']['input'];
+  /** The language of mails; EN when absent. */
+  readonly locale?: InputMaybe<Locale>;
+};
+
+/** A link in a mail. */
+export type VerifyEmailInput = {
+  /** What stands behind token= in the link; good once, for ten minutes. */
+  readonly token: Scalars['String']['input'];
+};
+
+/** An address that waits for its mail. */
+export type ResendVerificationInput = {
+  /** E-mail address, whatever the case of its letters. */
+  readonly email: Scalars['String']['input'];
 };
 
 /** Somebody who comes back. */
@@ -137,6 +176,8 @@ export type CreateUserInput = {
   readonly email: Scalars['String']['input'];
   /** What the user may do; USER when absent. */
   readonly role?: InputMaybe<Role>;
+  /** The language of mails; EN when absent. */
+  readonly locale?: InputMaybe<Locale>;
   /** Repeats of the call with the same key answer the first success and do nothing. */
   readonly idempotencyKey?: InputMaybe<Scalars['String']['input']>;
 };
@@ -147,10 +188,12 @@ export type UpdateUserInput = {
   readonly id: Scalars['ID']['input'];
   /** New full name. */
   readonly name?: InputMaybe<Scalars['String']['input']>;
-  /** New e-mail address. */
+  /** New e-mail address, to be confirmed by whoever reads mail there. */
   readonly email?: InputMaybe<Scalars['String']['input']>;
   /** New role. Administrators only. */
   readonly role?: InputMaybe<Role>;
+  /** New language of mails. */
+  readonly locale?: InputMaybe<Locale>;
   /** The version the change is meant for; CONFLICT when another is there. */
   readonly expectedVersion?: InputMaybe<Scalars['Int']['input']>;
   /** Repeats of the call with the same key answer the first success and do nothing. */
@@ -181,6 +224,12 @@ export type AuthPayload = {
 export type UserPayload = {
   /** As the write model has it. */
   readonly user: User;
+};
+
+/** What became of asking for a mail. */
+export type ResendVerificationPayload = {
+  /** Always true: whoever has the address and has not confirmed it gets a mail, and nobody is told whether that is anyone. */
+  readonly accepted: Scalars['Boolean']['output'];
 };
 
 /** What was deleted. */
@@ -282,6 +331,7 @@ export type FederationReferenceTypes = {
 export type ResolversTypes = {
   DateTime: ResolverTypeWrapper<Scalars['DateTime']['output']>;
   Role: Role;
+  Locale: Locale;
   User: ResolverTypeWrapper<UserState>;
   ID: ResolverTypeWrapper<Scalars['ID']['output']>;
   Int: ResolverTypeWrapper<Scalars['Int']['output']>;
@@ -290,6 +340,8 @@ export type ResolversTypes = {
   Query: ResolverTypeWrapper<Record<PropertyKey, never>>;
   Mutation: ResolverTypeWrapper<Record<PropertyKey, never>>;
   RegisterInput: RegisterInput;
+  VerifyEmailInput: VerifyEmailInput;
+  ResendVerificationInput: ResendVerificationInput;
   LoginInput: LoginInput;
   ChangePasswordInput: ChangePasswordInput;
   CreateUserInput: CreateUserInput;
@@ -297,6 +349,7 @@ export type ResolversTypes = {
   DeleteUserInput: DeleteUserInput;
   AuthPayload: ResolverTypeWrapper<Omit<AuthPayload, 'user'> & { user: ResolversTypes['User'] }>;
   UserPayload: ResolverTypeWrapper<Omit<UserPayload, 'user'> & { user: ResolversTypes['User'] }>;
+  ResendVerificationPayload: ResolverTypeWrapper<ResendVerificationPayload>;
   DeletePayload: ResolverTypeWrapper<DeletePayload>;
 };
 
@@ -311,6 +364,8 @@ export type ResolversParentTypes = {
   Query: Record<PropertyKey, never>;
   Mutation: Record<PropertyKey, never>;
   RegisterInput: RegisterInput;
+  VerifyEmailInput: VerifyEmailInput;
+  ResendVerificationInput: ResendVerificationInput;
   LoginInput: LoginInput;
   ChangePasswordInput: ChangePasswordInput;
   CreateUserInput: CreateUserInput;
@@ -318,6 +373,7 @@ export type ResolversParentTypes = {
   DeleteUserInput: DeleteUserInput;
   AuthPayload: Omit<AuthPayload, 'user'> & { user: ResolversParentTypes['User'] };
   UserPayload: Omit<UserPayload, 'user'> & { user: ResolversParentTypes['User'] };
+  ResendVerificationPayload: ResendVerificationPayload;
   DeletePayload: DeletePayload;
 };
 
@@ -332,6 +388,7 @@ export type UserResolvers<ContextType = RequestContext, ParentType extends Resol
   name?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   email?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   role?: Resolver<ResolversTypes['Role'], ParentType, ContextType>;
+  locale?: Resolver<ResolversTypes['Locale'], ParentType, ContextType>;
   verified?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
   createdAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
   updatedAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
@@ -344,6 +401,8 @@ export type QueryResolvers<ContextType = RequestContext, ParentType extends Reso
 export type MutationResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['Mutation'] = ResolversParentTypes['Mutation']> = {
   register?: Resolver<ResolversTypes['AuthPayload'], ParentType, ContextType, RequireFields<MutationRegisterArgs, 'input'>>;
   login?: Resolver<ResolversTypes['AuthPayload'], ParentType, ContextType, RequireFields<MutationLoginArgs, 'input'>>;
+  verifyEmail?: Resolver<ResolversTypes['UserPayload'], ParentType, ContextType, RequireFields<MutationVerifyEmailArgs, 'input'>>;
+  resendVerification?: Resolver<ResolversTypes['ResendVerificationPayload'], ParentType, ContextType, RequireFields<MutationResendVerificationArgs, 'input'>>;
   changePassword?: Resolver<ResolversTypes['UserPayload'], ParentType, ContextType, RequireFields<MutationChangePasswordArgs, 'input'>>;
   createUser?: Resolver<ResolversTypes['UserPayload'], ParentType, ContextType, RequireFields<MutationCreateUserArgs, 'input'>>;
   updateUser?: Resolver<ResolversTypes['UserPayload'], ParentType, ContextType, RequireFields<MutationUpdateUserArgs, 'input'>>;
@@ -360,6 +419,10 @@ export type UserPayloadResolvers<ContextType = RequestContext, ParentType extend
   user?: Resolver<ResolversTypes['User'], ParentType, ContextType>;
 };
 
+export type ResendVerificationPayloadResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['ResendVerificationPayload'] = ResolversParentTypes['ResendVerificationPayload']> = {
+  accepted?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
+};
+
 export type DeletePayloadResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['DeletePayload'] = ResolversParentTypes['DeletePayload']> = {
   id?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
 };
@@ -371,5 +434,6 @@ export type Resolvers<ContextType = RequestContext> = {
   Mutation?: MutationResolvers<ContextType>;
   AuthPayload?: AuthPayloadResolvers<ContextType>;
   UserPayload?: UserPayloadResolvers<ContextType>;
+  ResendVerificationPayload?: ResendVerificationPayloadResolvers<ContextType>;
   DeletePayload?: DeletePayloadResolvers<ContextType>;
 };

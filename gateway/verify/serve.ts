@@ -1,0 +1,109 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { AppError } from '../../shared/errors/errors.js';
+import { ANONYMOUS } from '../../shared/identity/identity.js';
+import { clientAddress } from '../addresses.js';
+import type { Admission } from '../admission.js';
+import type { RunOperation } from '../run.js';
+import { languageOf, verifyPage, type State } from './page.js';
+import script from './page/verify.page.js';
+import style from './page/verify.css';
+
+/** Nothing but our own files, our own graph and our own forms; no markup is ever made of a text. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'",
+].join('; ');
+
+const HEADERS = {
+  'content-security-policy': CONTENT_SECURITY_POLICY,
+  'x-content-type-options': 'nosniff',
+  // The link is in the address, so others are told nothing; with `no-referrer` our own form would come from nowhere.
+  'referrer-policy': 'same-origin',
+};
+
+const VERIFY = 'mutation VerifyEmail($token: String!) { verifyEmail(input: { token: $token }) { user { id } } }';
+const RESEND =
+  'mutation ResendVerification($email: String!) { resendVerification(input: { email: $email }) { accepted } }';
+
+const REASONS: Readonly<Record<string, State>> = { USED: 'used', EXPIRED: 'expired', CHANGED: 'changed' };
+
+export interface VerifyDeps {
+  readonly admission: Pick<Admission, 'admit'>;
+  readonly run: RunOperation;
+  readonly trustedProxies: number;
+}
+
+/**
+ * Serves the page that links in verification mails lead to, at `/verify?token=`. Opening it changes nothing, since mail
+ * scanners follow links: its script sends the mutation, or a form does where there is no script.
+ */
+export function registerVerify(app: FastifyInstance, { admission, run, trustedProxies }: VerifyDeps): void {
+  /** What the graph makes of it, asked as any client asks. */
+  const ask = async (request: FastifyRequest, query: string, variables: object, done: State, wrong: State) => {
+    try {
+      const asking = { identity: ANONYMOUS, address: clientAddress(request.raw, trustedProxies) };
+      const operation = await admission.admit({ query, variables }, asking, request.headers);
+      const { errors } = (await run(operation)).result;
+      return errors?.[0] === undefined ? done : stateOf(errors[0].extensions, wrong);
+    } catch (error) {
+      return stateOf(error instanceof AppError ? { code: error.code } : undefined, wrong);
+    }
+  };
+  const page = ({ headers }: FastifyRequest, state: State, token?: string) =>
+    verifyPage(languageOf(headers['accept-language']), state, token);
+  const html = {
+    ...HEADERS,
+    'content-type': 'text/html; charset=utf-8',
+    'cache-control': 'no-store',
+    vary: 'accept-language',
+  };
+
+  app.get('/verify', (request, reply) =>
+    reply.headers(html).send(page(request, 'asking', valueOf(request.query, 'token'))),
+  );
+  const file = (path: string, type: string, text: string) =>
+    app.get(path, (_request, reply) =>
+      reply.headers({ ...HEADERS, 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-cache' }).send(text),
+    );
+  file('/verify/verify.css', 'text/css', style);
+  file('/verify/verify.page.js', 'text/javascript', script);
+
+  // Forms are read here and nowhere else: to the graph a page of anybody's could send them.
+  void app.register((scope, _options, ready) => {
+    scope.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, parsed) =>
+      parsed(null, Object.fromEntries(new URLSearchParams(String(body)))),
+    );
+    scope.post('/verify', { bodyLimit: 4_096 }, async (request, reply) => {
+      const { body } = request;
+      const email = valueOf(body, 'email');
+      const token = valueOf(body, 'token');
+      const state =
+        email === ''
+          ? await ask(request, VERIFY, { token }, 'confirmed', 'invalid')
+          : await ask(request, RESEND, { email }, 'sent', 'address');
+      return reply.headers(html).send(page(request, state, token));
+    });
+    ready();
+  });
+}
+
+/** `wrong` is for VALIDATION. As the page's script does it. */
+function stateOf(error: Readonly<Record<string, unknown>> | undefined, wrong: State): State {
+  if (error?.['code'] === 'VALIDATION') return wrong;
+  if (error?.['code'] === 'RATE_LIMITED') return 'slow';
+  return (error?.['code'] === 'INVALID_STATE' && REASONS[String(error['reason'])]) || 'failed';
+}
+
+/** The field of a form or an address; '' where there is no such text. */
+function valueOf(fields: unknown, name: string): string {
+  const value = (fields as Readonly<Record<string, unknown>> | undefined)?.[name];
+  return typeof value === 'string' ? value : '';
+}

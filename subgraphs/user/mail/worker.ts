@@ -1,0 +1,260 @@
+import type { Database } from '../../../shared/database/port.js';
+import { EffectWorker, type Performed } from '../../../shared/effects/worker.js';
+import type { UserState } from '../../../shared/events/states.js';
+import type { Logger } from '../../../shared/observability/logger.js';
+import type { Metrics } from '../../../shared/observability/metrics.js';
+import type { Outbox } from '../../../shared/outbox/outbox.js';
+import { Parked } from '../../../shared/reactions/parked.js';
+import type { Check } from '../../../shared/service/service.js';
+import type { WorkerPart } from '../../../shared/service/worker.js';
+import type { UserStore } from '../store.js';
+import type { Composer } from './compose.js';
+import { dataOf, recordOf, type MailRow, type Mails, type Waiting } from './mails.js';
+import { withoutAddresses } from './names.js';
+import { MAIL } from './reaction.js';
+import { SMTP_CONNECTIONS } from './smtp.js';
+import type { MailTransport } from './transport.js';
+import { judge, maySend, UNHEARD, type Outcome, type Verdict } from './verdict.js';
+
+export interface MailWorkerOptions {
+  readonly database: Database;
+  readonly store: UserStore;
+  readonly outbox: Outbox;
+  readonly mails: Mails;
+  readonly composer: Composer;
+  /** Null: there is nowhere to send mails to, so they wait. */
+  readonly transport: MailTransport | null;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** How long a claimed mail is left to its claimer; 60 s when absent. */
+  readonly leaseMs?: number;
+  /** How long an attempt may take in all; shorter than the lease. 45 s when absent. */
+  readonly timeoutMs?: number;
+  /** First pause while the server is away; doubles up to a minute. 1 s when absent. */
+  readonly awayMs?: number;
+  /** First pause of a mail that the server does not take for now; doubles up to an hour. 30 s when absent. */
+  readonly refusedMs?: number;
+}
+
+const LONGEST_AWAY_MS = 60_000; // a minute
+
+const DAY = 86_400_000;
+const KEPT_MS = 30 * DAY;
+const PURGE_MS = 3_600_000; // an hour
+const COUNT_MS = 5_000; // 5 seconds
+
+/**
+ * Sends mails in three steps: a row is claimed for a while, the mail is handed over outside any transaction, and what came
+ * of it is recorded. An answer of the server that was recorded is final: there is one mail per event. SMTP has no way to
+ * ask whether a mail arrived, so where the answer or its record is lost (the worker dies, the connection breaks after the
+ * last byte) the mail goes out once more, under the same Message-ID, by which mail systems can tell the copy; never a
+ * third time, after which it is a dead letter and people decide.
+ *
+ * A server that is away stops mails and nothing else, for as long as it lasts. A mail that is refused for now is tried for
+ * three hours, one that is refused for good is a dead letter at once. What has become useless meanwhile is dropped.
+ */
+export function createMailWorker(options: MailWorkerOptions): WorkerPart {
+  return new MailWorker(options);
+}
+
+class MailWorker implements WorkerPart {
+  private readonly worker: EffectWorker<MailRow, Outcome>;
+  private readonly parked: Parked;
+  /** Since when in a row nothing got through, and until when nothing is tried. */
+  private failures = 0;
+  private pausedUntil = 0;
+  private waiting: Waiting = { count: 0, oldest: null };
+  private counted = -Infinity;
+  private purged = -Infinity;
+
+  constructor(private readonly options: MailWorkerOptions) {
+    const { mails, transport, outbox, now, log } = options;
+    this.parked = new Parked({ outbox, now, retryDelaysMs: [] });
+    this.worker = new EffectWorker<MailRow, Outcome>({
+      name: 'mails',
+      maxInFlight: SMTP_CONNECTIONS,
+      log,
+      now,
+      onRequested: (listener) => mails.onRequested(listener),
+      claim: (limit) => this.claim(limit),
+      nextDue: async () => {
+        const due = transport === null ? null : await mails.nextDue();
+        return due === null ? null : Math.max(due, this.pausedUntil);
+      },
+      perform: (row) => this.attempt(row),
+      record: (performed) => this.record(performed),
+      about: aboutRow,
+    });
+  }
+
+  async start(): Promise<void> {
+    const { transport, log } = this.options;
+    if (transport === null) log.warn('SMTP_URL is not set: mails wait until it is');
+    else log.info(`mails go to ${transport.name}`);
+    this.worker.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.worker.stop();
+    await this.options.transport?.close();
+  }
+
+  /** Always ok: whatever happens to mails, they wait, and everything else goes on. */
+  checks(): Promise<readonly Check[]> {
+    const { count } = this.waiting;
+    const waiting = count === 0 ? 'no mail waits' : count === 1 ? '1 mail waits' : `${count} mails wait`;
+    const detail =
+      this.options.transport === null
+        ? `SMTP_URL is not set, so no mail is sent; ${waiting}.`
+        : this.failures > 0
+          ? `The mail server does not take mails at the moment; ${waiting}.`
+          : undefined;
+    return Promise.resolve([{ name: 'mail', ok: true, ...(detail !== undefined && { detail }) }]);
+  }
+
+  private async claim(limit: number): Promise<readonly MailRow[]> {
+    const { mails, transport, now, leaseMs = 60_000 } = this.options;
+    await this.lookAfter();
+    if (transport === null || now() < this.pausedUntil) return [];
+    // While the server is away one mail finds out whether it is back.
+    return mails.claim(now(), leaseMs, this.failures > 0 ? 1 : limit);
+  }
+
+  /** Gauges, and rows that nobody needs any more. */
+  private async lookAfter(): Promise<void> {
+    const { mails, metrics, now } = this.options;
+    if (performance.now() - this.counted >= COUNT_MS) {
+      this.waiting = await mails.waiting();
+      const { count, oldest } = this.waiting;
+      metrics.mailsWaiting.set(count);
+      metrics.mailsOldestSeconds.set(oldest === null ? 0 : Math.max(now() - oldest, 0) / 1_000);
+      this.counted = performance.now();
+    }
+    if (performance.now() - this.purged >= PURGE_MS) {
+      await mails.purge(now() - KEPT_MS);
+      this.purged = performance.now();
+    }
+  }
+
+  private async attempt(row: MailRow): Promise<Outcome> {
+    const { database, store, composer, transport, now, timeoutMs = 45_000 } = this.options;
+    let user: UserState | undefined;
+    try {
+      user = (await store.find(database, [row.user_id])).get(row.user_id);
+      const reason = await this.uselessness(row, user, now());
+      if (reason !== null) return { type: 'dropped', reason };
+    } catch (error) {
+      return { type: 'unread', error: withoutAddresses(String(error)) };
+    }
+    if (user === undefined || transport === null) return { type: 'unread', error: 'There is nobody to write to.' };
+    if (!maySend(row)) return UNHEARD;
+    try {
+      return await transport.send(composer.compose(row, user), AbortSignal.timeout(timeoutMs));
+    } catch (error) {
+      return { type: 'refused', error: withoutAddresses(String(error)) };
+    }
+  }
+
+  /** Why nobody needs the mail any more; null while somebody does. */
+  private async uselessness(row: MailRow, user: UserState | undefined, now: number): Promise<string | null> {
+    const { database, mails } = this.options;
+    if (user === undefined || user.deleted) return 'The user is gone.';
+    const { verification, reminder } = dataOf(row);
+    if (verification !== undefined) {
+      if (verification.expiresAt <= now) return 'The link has expired.';
+      const [asked] = await database.read<{ email: string; used_at: number | null }>(
+        'SELECT email, used_at FROM verifications WHERE id = ?',
+        [verification.id],
+      );
+      if (user.verified || (asked !== undefined && asked.used_at !== null)) return 'The address is confirmed.';
+      if (asked?.email !== user.email) return 'The user has another address.';
+    }
+    if (reminder !== undefined && row.order_id !== null) {
+      if (reminder.expiresAt !== null && reminder.expiresAt <= now) return 'The order has expired.';
+      const settled = await mails.knows(row.order_id, ['PAYMENT_RECEIPT', 'CANCELLATION', 'EXPIRY']);
+      if (settled) return 'The order is paid or canceled.';
+    }
+    return null;
+  }
+
+  private async record(performed: readonly Performed<MailRow, Outcome>[]): Promise<void> {
+    const { database, store, mails, now } = this.options;
+    for (const { outcome } of performed) this.feel(outcome);
+    const at = now();
+    const judged = performed.map(({ task, outcome }) => ({ task, outcome, verdict: this.judge(task, outcome) }));
+    const dying = judged.filter(({ verdict }) => verdict.type === 'end' && verdict.status === 'DEAD');
+    const users = dying.length === 0 ? undefined : await store.find(database, [...new Set(dying.map(userIdOf))]);
+    const recorded = await database.transaction(async (tx) => {
+      const open = await mails.lockOpen(
+        tx,
+        judged.map(({ task }) => task.event_id),
+      );
+      const taken = judged.filter(({ task, verdict }) => {
+        const row = open.get(task.event_id);
+        // Sent is sent. Everything else is for whoever has claimed it last to say.
+        const sent = verdict.type === 'end' && verdict.status === 'SENT';
+        return row !== undefined && (sent || row.claimed_by === task.claimed_by);
+      });
+      for (const { task, outcome, verdict } of taken) {
+        const id = task.event_id;
+        if (verdict.type === 'again') {
+          const { refused, reason } = verdict;
+          const known = outcome.type !== 'unknown';
+          await mails.postpone(tx, id, { dueAt: at + verdict.inMs, known, refused, reason });
+          continue;
+        }
+        await mails.end(tx, id, { ...verdict, at });
+        if (verdict.status !== 'DEAD') continue;
+        const record = recordOf(task, users?.get(task.user_id) ?? {});
+        const { attempts } = task;
+        await this.parked.buryHandled(tx, MAIL, id, record, { error: verdict.reason ?? '', attempts });
+      }
+      return taken;
+    });
+    for (const { task, verdict } of recorded) this.report(task, verdict);
+  }
+
+  /** What an outcome says of the server: while nothing gets through, pauses grow. */
+  private feel({ type }: Outcome): void {
+    const { now, awayMs = 1_000 } = this.options;
+    if (type === 'dropped' || type === 'unread') return;
+    if (type !== 'away' && type !== 'unknown') {
+      this.failures = 0;
+      this.pausedUntil = 0;
+    } else if (now() >= this.pausedUntil) {
+      // Several that fail at once are one failure.
+      this.pausedUntil = now() + Math.min(awayMs * 2 ** this.failures, LONGEST_AWAY_MS);
+      this.failures += 1;
+    }
+  }
+
+  private judge(row: MailRow, outcome: Outcome): Verdict {
+    const { now, awayMs = 1_000, refusedMs = 30_000 } = this.options;
+    return judge(row, outcome, { awayMs: Math.max(this.pausedUntil - now(), awayMs), refusedMs });
+  }
+
+  private report(row: MailRow, verdict: Verdict): void {
+    const { log, metrics } = this.options;
+    const about = aboutRow(row);
+    const outcome = verdict.type === 'again' ? 'failed' : OUTCOMES[verdict.status];
+    metrics.mails.inc({ kind: row.kind, outcome });
+    if (outcome === 'sent') log.info(about, 'mail sent');
+    else if (outcome === 'dropped') log.info({ ...about, reason: verdict.reason }, 'mail dropped');
+    else if (outcome === 'failed') log.warn({ ...about, reason: verdict.reason }, 'mail not sent; trying again');
+    else log.error({ ...about, reason: verdict.reason }, 'mail is dead; see `tributary dlq`');
+  }
+}
+
+const OUTCOMES = { SENT: 'sent', DROPPED: 'dropped', DEAD: 'dead' } as const;
+
+const userIdOf = ({ task }: { readonly task: MailRow }): string => task.user_id;
+
+const aboutRow = ({ event_id: eventId, kind, user_id: userId, order_id: orderId, attempts }: MailRow) => ({
+  eventId,
+  kind,
+  userId,
+  orderId,
+  attempts,
+});

@@ -1,0 +1,3 @@
+import { expiryRaceSuite } from './expiry-race-suite.js';
+
+expiryRaceSuite(42, 4);
