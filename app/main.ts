@@ -17,6 +17,7 @@ const asked = named !== undefined || given.some((arg) => arg !== '--engines');
 const args = asked ? given : ['run', ...given];
 const isRun = !asked || named === 'run';
 
+let env: Readonly<Record<string, string | undefined>> = process.env;
 let settings: Config | undefined;
 let logger: Logger | undefined;
 
@@ -24,15 +25,18 @@ const program = new Command('tributary')
   .description('A commerce backend as one federated GraphQL graph. Settings are environment variables.')
   .version(pack.version)
   .option('--engines', 'use the servers that `npm run engines` has started')
-  .hook('preAction', async () => {
+  .hook('preAction', async (_, command) => {
     const { engines = false } = program.opts<{ engines?: boolean }>();
-    const read = readConfig(engines ? withEngines(process.env) : process.env);
+    if (engines) env = withEngines(env);
+    // Whoever asks what is wrong hears of wrong settings there.
+    if (command.name() === 'doctor') return;
+    const read = readConfig(env);
     settings = read;
     // Tools answer on standard output, so what they log goes elsewhere, and only if something is wrong.
     if (!isRun) logger = await createLogger(read, () => read.logLevel === 'info', 2);
   });
 
-const config = (): Config => settings ?? readConfig(process.env);
+const config = (): Config => settings ?? readConfig(env);
 const toolbox = openToolbox({
   config,
   log: () => {
@@ -59,11 +63,14 @@ program
 if (!isRun) {
   // Their options are part of --help, so they are loaded for every command but the one that has no time.
   const { adminCommand } = await import('./commands/admin.js');
+  const { demoCommand } = await import('./commands/demo.js');
+  const { doctorCommand } = await import('./commands/doctor.js');
   const { dlqCommand } = await import('./commands/dlq.js');
   const { outboxCommand } = await import('./commands/outbox.js');
   const { projectionsCommand } = await import('./commands/projections.js');
-  for (const command of [adminCommand, dlqCommand, outboxCommand, projectionsCommand])
+  for (const command of [adminCommand, demoCommand, dlqCommand, outboxCommand, projectionsCommand])
     program.addCommand(command(toolbox));
+  program.addCommand(doctorCommand({ env: () => env, print: toolbox.print }));
 }
 // Whoever reads may have seen enough, as `head` does.
 if (!isRun) process.stdout.on('error', () => process.exit(EXIT.clean));
