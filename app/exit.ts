@@ -17,6 +17,8 @@ export const EXIT = {
   engineAway: 3,
   /** The disk did not keep what was written. The next start goes on from what is there. */
   diskFailed: 4,
+  /** A tool was interrupted, and has cleaned up as far as it could: as a shell says it of what Ctrl-C has ended. */
+  interrupted: 130,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

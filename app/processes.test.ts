@@ -27,7 +27,7 @@ test('docs/operations.md lists every process with its port, the setting of it, a
 });
 
 test('docs/operations.md lists every exit code', () => {
-  const listed = [...OPERATIONS.matchAll(/^\| `(\d)` +\|/gm)].map(([, code]) => Number(code));
+  const listed = [...OPERATIONS.matchAll(/^\| `(\d+)` +\|/gm)].map(([, code]) => Number(code));
   expect(listed).toEqual(Object.values(EXIT));
 });
 

@@ -168,6 +168,19 @@ test('a call whose time is over is not made', async () => {
   expect(calls).toHaveLength(0);
 });
 
+test('calls that are not made for want of time neither open the breaker nor take the place of its probe', async () => {
+  const { ask, source } = await subgraph([says(OK), says('oops', 503), says('{}'), says(OK)], {
+    breaker: { failures: 1, waitMs: 3_600_000 },
+  });
+  const askLate = () => expect(ask(QUERY, { deadline: performance.now() })).rejects.toMatchObject(unavailable);
+  await askLate();
+  expect(await ask()).toEqual({ data: { a: 1 } });
+  await expect(ask()).rejects.toMatchObject(unavailable);
+  await source.ping();
+  await askLate();
+  expect(await ask()).toEqual({ data: { a: 1 } });
+});
+
 test('when its client is gone a query ends, and a mutation goes on', async () => {
   const held: ServerResponse[] = [];
   const { ask, calls } = await subgraph([(request, response) => void (request.resume(), held.push(response))]);

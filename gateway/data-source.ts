@@ -101,8 +101,11 @@ export class SubgraphDataSource implements GraphQLDataSource {
     const span = this.span(request, context);
     const traceparent = span?.traceparent ?? context.traceparent;
     let outcome: Outcome = 'ok';
-    const permit = this.breaker.ask();
+    let permit: Permit | undefined;
     try {
+      // Before the breaker is asked: what is never sent says nothing of the subgraph, and must not be the probe.
+      if (context.deadline <= begun) throw new Failure('timeout', false, 'the time was over before the call');
+      permit = this.breaker.ask();
       if (permit === undefined) throw new Failure('spared', false, 'the breaker is open');
       for (let attempt = 0; ; attempt++) {
         try {

@@ -74,7 +74,8 @@ test('an EventSource, which can send no header, reads; what another site makes a
   expect(foreign.status).toBe(400);
 });
 
-test('a stream whose client has gone before it was let in is not begun, and its place is free', async () => {
+/** A gateway that has just let in a request of a client that has gone meanwhile. To be stopped. */
+async function goneBeforeAdmission(query: string, accept: string): Promise<TinyGraph> {
   let arrived = false;
   let letIn: () => void = () => undefined;
   const gate = new Promise<void>((resolve) => (letIn = resolve));
@@ -88,22 +89,40 @@ test('a stream whose client has gone before it was let in is not begun, and its 
       return { identity: { role: 'ANONYMOUS', userId: null } };
     },
   });
+  const client = raw(new URL(own.gateway.url));
+  const body = JSON.stringify({ query });
+  client.socket.write(
+    `POST /graphql HTTP/1.1\r\nHost: localhost\r\nAccept: ${accept}\r\nX-Test-User: slow\r\n` +
+      `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  );
+  await until(() => arrived, 'the request');
+  client.socket.destroy();
+  await until(client.isClosed, 'the connection to be closed');
+  // By the time others have been answered on connections of their own, the gateway knows.
+  for (let i = 0; i < 3; i++) await fetch(`${own.gateway.url}/livez`, { headers: { connection: 'close' } });
+  letIn();
+  return own;
+}
+
+test('a stream whose client has gone before it was let in is not begun, and its place is free', async () => {
+  const own = await goneBeforeAdmission(
+    'subscription { orderChanged(orderId: "o1") { order { version } } }',
+    'text/event-stream',
+  );
   try {
-    const client = raw(new URL(own.gateway.url));
-    const body = JSON.stringify({ query: 'subscription { orderChanged(orderId: "o1") { order { version } } }' });
-    client.socket.write(
-      `POST /graphql HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nX-Test-User: slow\r\n` +
-        `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-    );
-    await until(() => arrived, 'the request');
-    client.socket.destroy();
-    await until(client.isClosed, 'the connection to be closed');
-    // By the time others have been answered on connections of their own, the gateway knows.
-    for (let i = 0; i < 3; i++) await fetch(`${own.gateway.url}/livez`, { headers: { connection: 'close' } });
-    letIn();
     const overSse = TRANSPORTS.find(([name]) => name === 'SSE')?.[1];
     expect((await overSse?.(own.gateway.url, { query: '{ who }' }))?.data).toEqual({ who: 'ANONYMOUS' });
     expect(own.feed.open).toBe(0);
+  } finally {
+    await own.stop();
+  }
+});
+
+test('a query whose client has gone before it was let in asks no subgraph', async () => {
+  const own = await goneBeforeAdmission('{ hang }', 'application/json');
+  const aborted = 'tributary_subgraph_requests_total{subgraph="query",outcome="aborted"} 1';
+  try {
+    await until(async () => (await own.metrics.registry.metrics()).includes(aborted), 'the call to be given up');
   } finally {
     await own.stop();
   }

@@ -152,6 +152,8 @@ function startSpan({ method, headers }: FastifyRequest, { raw }: FastifyReply, p
 /** Told when the connection ends before the answer has been sent. */
 function whenGone(response: ServerResponse): Gone {
   const gone = new Gone();
+  // While it was let in: there is no event to come.
+  if (response.destroyed) gone.leave();
   response.once('close', () => {
     if (!response.writableFinished) gone.leave();
   });

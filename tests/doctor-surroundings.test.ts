@@ -259,6 +259,23 @@ describe('certificates', () => {
       expect.stringMatching(/Kafka at 127\.0\.0\.1:1 shows no certificate: nobody listens there/),
     ]);
   });
+
+  test('a server that wants to see ours first is shown it', async () => {
+    const [server, client] = [certificate(root, 'wary', -30, 60), certificate(root, 'client', -30, 60)];
+    const port = await listening(
+      createTlsServer({
+        cert: readFileSync(server.cert),
+        key: readFileSync(server.key),
+        ca: readFileSync(client.cert),
+        requestCert: true,
+        maxVersion: 'TLSv1.2',
+      }),
+    );
+    const env = { ...AWAY, KAFKA_TLS: 'on', KAFKA_BROKERS: `localhost:${port}` };
+    const look = (own: Readonly<Record<string, string>>) => doctor({ ...env, ...own }, ['certificates of servers']);
+    expect((await look({})).problems).toEqual([expect.stringMatching(/shows no certificate/)]);
+    expect((await look({ KAFKA_TLS_CERT: client.cert, KAFKA_TLS_KEY: client.key })).problems).toEqual([]);
+  });
 });
 
 describe('the report', () => {

@@ -3,12 +3,17 @@ import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { views } from '../app/doctor/checks/views.js';
 import { CONSUMERS } from '../app/doctor/consumers.js';
 import { CHECKS } from '../app/doctor/doctor.js';
+import { openFolder } from '../app/doctor/folder.js';
+import { FileView } from '../app/doctor/log-view.js';
+import type { Subject } from '../app/doctor/subject.js';
 import { openEngines } from '../app/engines.js';
 import { startSystem } from '../app/system.js';
 import { readConfig } from '../shared/config/config.js';
 import { openSqliteDocumentStore } from '../shared/document-store/sqlite.js';
+import { LogFile } from '../shared/event-log/log-file.js';
 import { SafeDatabase } from '../shared/libsql/libsql.js';
 import { silentLogger } from '../shared/observability/logger.js';
 import { createMetrics } from '../shared/observability/metrics.js';
@@ -91,15 +96,28 @@ test('a stopped system is sound, and not a byte of its folder changes', async ()
 test('what a crash left is read with all its last commits, and stays as it is', async () => {
   expect(readdirSync(crashed)).toContain('tributary_user.sqlite-wal');
   const before = contentsOf(crashed);
-  const temporary = mkdtempSync(join(root, 'temporary-'));
-  const { TMPDIR: usual } = process.env;
-  process.env['TMPDIR'] = temporary;
   const report = await doctor({ DATA_DIR: crashed, ...ports, ...SECRETS });
-  if (usual === undefined) delete process.env['TMPDIR'];
-  else process.env['TMPDIR'] = usual;
   expect(report.problems).toEqual([]);
   expect(report.of('signing keys')).toEqual([expect.objectContaining({ level: 'ok' })]);
   expect(contentsOf(crashed)).toEqual(before);
+});
+
+test('copies go when they are closed, and at the latest with the process', async () => {
+  const temporary = mkdtempSync(join(root, 'temporary-'));
+  const atExit = process.listeners('exit');
+  const open = async () => {
+    const stores = await openFolder(crashed, temporary);
+    expect(readdirSync(temporary)).toHaveLength(1);
+    return stores;
+  };
+  await (await open()).close();
+  expect(readdirSync(temporary)).toEqual([]);
+  expect(process.listeners('exit')).toEqual(atExit);
+  await open();
+  for (const listener of process.listeners('exit').filter((one) => !atExit.includes(one))) {
+    process.off('exit', listener);
+    listener.call(process, 0);
+  }
   expect(readdirSync(temporary)).toEqual([]);
 });
 
@@ -237,6 +255,31 @@ test('keys that our secret does not open are told, with the setting that is wron
 test('events from the future tell of a clock that is wrong', async () => {
   const report = await doctor({ DATA_DIR: sound }, ['record times'], () => Date.now() - HOUR);
   expect(report.problems).toEqual([expect.stringMatching(/bear times 3[56]\d\d s or more after this machine’s clock/)]);
+});
+
+test('records that come, and are read into the views, while the doctor looks are not taken for lost ones', async () => {
+  const folder = copy();
+  const documents = openSqliteDocumentStore({ file: join(folder, 'documents.sqlite') });
+  const log = new FileView(new LogFile(join(folder, LOG)));
+  const writer = new LogFile(join(folder, LOG));
+  const record = { topic: 'users', key: 'x', value: '{}', headers: {} };
+  const partitions = writer.topic('users')?.partitions ?? [];
+  writer.write(
+    partitions.map((partition) => ({ partition, record })),
+    Date.now(),
+  );
+  sql(
+    join(folder, 'documents.sqlite'),
+    `UPDATE progress SET doc = json_set(doc, '$.next', json_extract(doc, '$.next') + 1)
+     WHERE json_extract(doc, '$.topic') = 'users'`,
+  );
+  const subject: Pick<Subject, 'documents' | 'eventLog'> = {
+    documents: () => Promise.resolve(documents),
+    eventLog: () => Promise.resolve(log),
+  };
+  const progress = views.find(({ name }) => name === 'progress');
+  expect(await progress?.run(subject as Subject)).toEqual([{ level: 'ok', what: 'the views have everything' }]);
+  for (const one of [documents, log, writer]) await one.close();
 });
 
 test('a rebuild that was interrupted is told with the command that goes on with it, one that runs is not', async () => {

@@ -3,6 +3,7 @@ import { formatAmount, parseAmount } from '../../shared/money/money.js';
 import { GraphError, type DemoClient } from './demo-client.js';
 import { waitFor, type Fact, type Waiting, type Witness } from './demo-facts.js';
 import type { Begun } from './demo-story.js';
+import { amount } from './text.js';
 
 /** Whether everything is as it was. Money in cents. */
 export interface Sums {
@@ -79,7 +80,7 @@ class CleanUp {
     const { begun } = this.deps;
     await this.part('whatever answers were lost of', () => this.recall());
     for (const id of begun.orders) await this.part(`order ${id}`, () => this.endOrder(id));
-    if (this.ended.length > 0) this.done.push(`${count(this.ended.length, 'order')} ended`);
+    if (this.ended.length > 0) this.done.push(`${amount(this.ended.length, 'order')} ended`);
     await this.tell();
     if (begun.walletId !== null)
       await this.part(`wallet ${begun.walletId}, with money in it`, () => this.emptyWallet());
@@ -239,7 +240,7 @@ class CleanUp {
     const moved = (kind: string, side: 'fromAccountId' | 'toAccountId'): number =>
       (account.transactions?.nodes ?? [])
         .filter((one) => one.kind === kind && one[side] === begun.walletId)
-        .reduce((sum, { amount }) => sum + parseAmount(amount, 'amount'), 0);
+        .reduce((sum, one) => sum + parseAmount(one.amount, 'amount'), 0);
     const fulfilled = this.ended.filter(({ status }) => status === 'COMPLETED');
     const pieces = fulfilled.flatMap(({ items }) => items ?? []).reduce((sum, { quantity }) => sum + quantity, 0);
     const money = {
@@ -263,8 +264,6 @@ class CleanUp {
     };
   }
 }
-
-const count = (number: number, thing: string): string => `${number} ${thing}${number === 1 ? '' : 's'}`;
 
 /** The sums in a line each, for people. */
 export function sumLines({ money, stock }: Sums): string[] {

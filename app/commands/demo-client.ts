@@ -1,5 +1,6 @@
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
+import { within } from '../../shared/time/within.js';
 
 /** Where a system is reached, without slashes at the end. */
 export interface DemoTarget {
@@ -165,7 +166,10 @@ export class DemoClient {
         complete: () => (state.ended ??= new Error('the system ended it')),
       },
     );
-    await connected;
+    await within(CALL_MS, connected, () => {
+      client.terminate();
+      throw offline(this.target.gateway, new DOMException('', 'TimeoutError'));
+    });
     return {
       all,
       get ended() {

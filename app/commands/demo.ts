@@ -1,8 +1,9 @@
 import { Command } from 'commander';
-import { hostInUrl, type Config } from '../../shared/config/config.js';
+import { hostInUrl, reachable, type Config } from '../../shared/config/config.js';
 import type { DemoTarget } from './demo-client.js';
 import type { DemoOutcome } from './demo-screen.js';
 import { readPassword } from './password-prompt.js';
+import { EXIT, type ExitCode } from '../exit.js';
 import { UserError, type Toolbox } from '../toolbox.js';
 
 interface Options {
@@ -26,10 +27,11 @@ const UNPROMISED_REMINDER_MS = 3_000; // 3 seconds
 /** Ctrl-C through npm arrives twice; the second one that a person means comes later. */
 const SECOND_SIGNAL_MS = 1_000; // 1 second
 
-/** As a shell says it of a program that Ctrl-C has ended. */
-const INTERRUPTED = 130;
-
-const EXIT_CODES: Readonly<Record<DemoOutcome, number>> = { right: 0, failed: 1, interrupted: INTERRUPTED };
+const EXIT_CODES: Readonly<Record<DemoOutcome, ExitCode>> = {
+  right: EXIT.clean,
+  failed: EXIT.fault,
+  interrupted: EXIT.interrupted,
+};
 
 /** `tributary demo`: a client of a running system like any other; it opens no engines. */
 export function demoCommand(toolbox: Toolbox): Command {
@@ -63,14 +65,15 @@ async function demo({ config }: Toolbox, options: Options): Promise<void> {
       ? jsonScreen(write)
       : new TextScreen({ write, columns: stdout.columns ?? 90, colour: isColoured(options), live: stdout.isTTY });
   const [interrupt, abandon] = [new AbortController(), new AbortController()];
-  let first = 0;
+  let first: number | undefined;
   const stop = (): void => {
-    if (interrupt.signal.aborted && performance.now() - first > SECOND_SIGNAL_MS) abandon.abort();
-    first ||= performance.now();
+    if (first !== undefined && performance.now() - first > SECOND_SIGNAL_MS) abandon.abort();
+    first ??= performance.now();
     interrupt.abort();
   };
-  // Whoever reads may have seen enough, as `head` does; what was begun is ended all the same.
-  stdout.removeAllListeners('error').on('error', stop);
+  // Whoever reads may have seen enough, as `head` does. What was begun is ended all the same: every line of that fails anew,
+  // and none is a second Ctrl-C.
+  stdout.removeAllListeners('error').on('error', () => interrupt.abort());
   const signals = ['SIGINT', 'SIGTERM'] as const;
   for (const signal of signals) process.on(signal, stop);
   try {
@@ -104,8 +107,7 @@ async function loginOf({ email, password }: Options): Promise<{ email: string; p
 }
 
 function targetOf({ url, rest }: Options, { host, ports }: Pick<Config, 'host' | 'ports'>): DemoTarget {
-  const here = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  const gateway = addressOf(url ?? `http://${hostInUrl(here)}:${ports.gateway}`, '--url');
+  const gateway = addressOf(url ?? `http://${hostInUrl(reachable(host))}:${ports.gateway}`, '--url');
   const beside = new URL(gateway);
   return { gateway, rest: addressOf(rest ?? `http://${beside.hostname}:${ports.rest}`, '--rest') };
 }

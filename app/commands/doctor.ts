@@ -20,6 +20,8 @@ export const doctorCommand = ({ env, print }: DoctorTools): Command =>
     .option('--quiet', 'only what is wrong')
     .option('--json', 'as one object')
     .action(async ({ json = false, quiet = false }: Options) => {
+      // By `exit`, on which copies of files are removed.
+      for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(EXIT.interrupted));
       const { examine } = await import('../doctor/doctor.js');
       const { counted, reportJson, reportText } = await import('../doctor/report.js');
       const diagnoses = await examine(env(), Date.now);

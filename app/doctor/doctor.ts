@@ -8,6 +8,7 @@ import { machine } from './checks/machine.js';
 import { mail } from './checks/mail.js';
 import { processes } from './checks/processes.js';
 import { views } from './checks/views.js';
+import { within } from '../../shared/time/within.js';
 import { LIMIT_MS, NotChecked, problem, skipped, type Check, type Finding } from './check.js';
 import { Subject, type Env } from './subject.js';
 import { reasonOf } from './words.js';
@@ -49,9 +50,11 @@ export async function examine(env: Env, now: () => number, checks = CHECKS): Pro
       })),
     );
   } finally {
-    await within(CLOSE_MS, subject.close()).catch(() => undefined);
+    await within(CLOSE_MS, subject.close(), () => undefined).catch(() => undefined);
   }
 }
+
+const TODO = 'See what else is wrong, and try again.';
 
 async function findingsOf(check: Check, subject: Subject): Promise<readonly Finding[]> {
   const { limitMs = LIMIT_MS } = check;
@@ -59,30 +62,10 @@ async function findingsOf(check: Check, subject: Subject): Promise<readonly Find
     return await within(
       limitMs,
       Promise.resolve().then(() => check.run(subject)),
+      () => [problem(`the answer did not come within ${limitMs / 1_000} s`, TODO)],
     );
   } catch (error) {
     if (error instanceof NotChecked) return [skipped(`not checked: ${error.message}`)];
-    if (error instanceof TooLate) {
-      return [problem(`the answer did not come within ${limitMs / 1_000} s`, 'See what else is wrong, and try again.')];
-    }
-    return [
-      problem(`it cannot be looked at: ${reasonOf(error, subject.secrets)}`, 'See what else is wrong, and try again.'),
-    ];
-  }
-}
-
-class TooLate extends Error {}
-
-async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new TooLate()), limitMs);
-  });
-  // What comes too late is nobody's to hear.
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
+    return [problem(`it cannot be looked at: ${reasonOf(error, subject.secrets)}`, TODO)];
   }
 }

@@ -1,25 +1,28 @@
-import { constants, existsSync } from 'node:fs';
-import { copyFile, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { constants, existsSync, rmSync } from 'node:fs';
+import { copyFile, mkdtemp, readdir, stat, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openSqliteDatabase } from '../../shared/database/sqlite.js';
 import { openSqliteDocumentStore } from '../../shared/document-store/sqlite.js';
 import { LogFile } from '../../shared/event-log/log-file.js';
 import { SafeDatabase } from '../../shared/libsql/libsql.js';
+import { NotChecked } from './check.js';
 import { FileView } from './log-view.js';
 import { Opened, type Stores } from './stores.js';
 
 /**
  * The embedded engines' files, without a change to any of them. While a process has the folder they are read beside it, as
  * tools do. While nobody has it, opening them would take up what a crash has left, or make the files of a log: so copies
- * are opened, in a folder of their own, which `close` removes.
+ * are opened, in a folder of their own, which `close` removes, or the end of this process. Rejects with NotChecked where there
+ * is no room for them.
+ * @param temporary where that folder is made
  */
-export async function openFolder(folder: string): Promise<Stores> {
+export async function openFolder(folder: string, temporary = tmpdir()): Promise<Stores> {
   let inUse = isInUse(folder);
-  const copies = inUse || !existsSync(folder) ? undefined : await copied(folder);
+  const copies = inUse || !existsSync(folder) ? undefined : await copied(folder, temporary);
   // Whoever began to use it meanwhile may have written between two copies.
   inUse ||= isInUse(folder);
-  const place = inUse || copies === undefined ? folder : copies;
+  const place = inUse || copies === undefined ? folder : copies.folder;
   const opened = new Opened();
   const once = <T extends { close(): Promise<void> }>(name: string, open: (file: string) => Promise<T>) =>
     opened.once(name, async () => {
@@ -41,7 +44,7 @@ export async function openFolder(folder: string): Promise<Stores> {
     clocks: [],
     async close() {
       await opened.close();
-      if (copies !== undefined) await rm(copies, { recursive: true, force: true });
+      copies?.remove();
     },
   };
 }
@@ -65,17 +68,32 @@ function isInUse(folder: string): boolean {
   }
 }
 
+interface Copies {
+  readonly folder: string;
+  remove(): void;
+}
+
 /** The files with what a crash has left beside them; where the disk can share blocks they take no room. */
-async function copied(folder: string): Promise<string> {
-  const copies = await mkdtemp(join(tmpdir(), 'tributary-doctor-'));
+async function copied(folder: string, temporary: string): Promise<Copies> {
+  const names = (await readdir(folder)).filter((name) => name !== 'lock.sqlite' && /\.sqlite(-wal)?$/.test(name));
+  const sizes = await Promise.all(names.map(async (name) => (await stat(join(folder, name))).size));
+  const { bavail, bsize } = await statfs(temporary);
+  if (sizes.reduce((sum, size) => sum + size, 0) > bavail * bsize) {
+    throw new NotChecked(`there is no room for a copy in ${temporary}; TMPDIR names another folder for it`);
+  }
+  const copies = await mkdtemp(join(temporary, 'tributary-doctor-'));
+  const clear = (): void => rmSync(copies, { recursive: true, force: true });
+  // All data is in it: it goes, also when nobody waits for what copies for too long.
+  process.once('exit', clear);
+  const remove = (): void => {
+    process.off('exit', clear);
+    clear();
+  };
   try {
-    for (const name of await readdir(folder)) {
-      if (name === 'lock.sqlite' || !/\.sqlite(-wal)?$/.test(name)) continue;
-      await copyFile(join(folder, name), join(copies, name), constants.COPYFILE_FICLONE);
-    }
-    return copies;
+    for (const name of names) await copyFile(join(folder, name), join(copies, name), constants.COPYFILE_FICLONE);
+    return { folder: copies, remove };
   } catch (error) {
-    await rm(copies, { recursive: true, force: true });
+    remove();
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import kafkajs, { type Admin, type ConfigResourceTypes } from 'kafkajs';
-import { KafkaClient, type KafkaConnectionOptions } from '../../shared/event-log/kafka-client.js';
-import { KafkaLink } from '../../shared/event-log/kafka-link.js';
+import { errorType, KafkaClient, type KafkaConnectionOptions } from '../../shared/event-log/kafka-client.js';
+import { KafkaLink, NoSuchTopic } from '../../shared/event-log/kafka-link.js';
 import { knownLogId } from '../../shared/event-log/kafka-topics.js';
 import type { GroupView, LogView, Place, TopicView } from './log-view.js';
 
@@ -25,8 +25,7 @@ export async function openKafkaView(options: KafkaConnectionOptions): Promise<Lo
         ? undefined
         : await configsOf(admin, kafkajs.ConfigResourceTypes.BROKER, [String(first.nodeId)]);
     const auto = settings?.get(String(first?.nodeId))?.get('auto.create.topics.enable');
-    const logId = await knownLogId(client, new KafkaLink(client)).catch(() => null);
-    return new KafkaView(client, admin, logId, brokers.length, auto === undefined ? null : auto === 'true');
+    return new KafkaView(client, admin, brokers.length, auto === undefined ? null : auto === 'true');
   } catch (error) {
     await admin.disconnect().catch(() => undefined);
     await client.close();
@@ -34,16 +33,31 @@ export async function openKafkaView(options: KafkaConnectionOptions): Promise<Lo
   }
 }
 
-class KafkaView implements LogView {
-  private readonly ends = new Map<string, Promise<ReadonlyMap<number, { low: number; high: number }>>>();
+type Ranges = ReadonlyMap<number, { readonly low: number; readonly high: number }>;
+type Offsets = ReadonlyMap<number, number>;
+
+/** The log on brokers. */
+export class KafkaView implements LogView {
+  private readonly ranges = new Map<string, Promise<Ranges>>();
+  /** Where records are younger than one of the ages, by topic and age. */
+  private readonly younger = new Map<string, Promise<Offsets>>();
 
   constructor(
     private readonly client: KafkaClient,
     private readonly admin: Admin,
-    readonly logId: string | null,
     readonly brokers: number,
     readonly autoCreates: boolean | null,
   ) {}
+
+  /** Rejects as the log does, but for the topic that is to bear its name: without it there is none. */
+  async logId(): Promise<string | null> {
+    try {
+      return await knownLogId(this.client, new KafkaLink(this.client));
+    } catch (error) {
+      if (error instanceof NoSuchTopic) return null;
+      throw error;
+    }
+  }
 
   async topics(): Promise<ReadonlyMap<string, TopicView>> {
     const prefix = this.client.wire('');
@@ -59,18 +73,26 @@ class KafkaView implements LogView {
           name.slice(prefix.length),
           {
             partitions: partitions.length,
-            retentionMs: limitOf(config?.get('retention.ms')),
-            broker: {
-              cleanup: config?.get('cleanup.policy') ?? 'delete',
-              retentionBytes: limitOf(config?.get('retention.bytes')),
-              minInSync: Number(config?.get('min.insync.replicas') ?? 1),
-              copies: Math.min(...partitions.map(({ replicas }) => replicas.length)),
-              inSync: Math.min(...partitions.map(({ isr }) => isr.length)),
-            },
+            retentionMs: config === undefined ? undefined : limitOf(config.get('retention.ms')),
+            broker:
+              config === undefined
+                ? null
+                : {
+                    cleanup: config.get('cleanup.policy') ?? 'delete',
+                    retentionBytes: limitOf(config.get('retention.bytes')),
+                    minInSync: Number(config.get('min.insync.replicas') ?? 1),
+                    copies: Math.min(...partitions.map(({ replicas }) => replicas.length)),
+                    inSync: Math.min(...partitions.map(({ isr }) => isr.length)),
+                  },
           },
         ];
       }),
     );
+  }
+
+  async ends(topic: string): Promise<Offsets> {
+    const ranges = await this.rangesOf(topic);
+    return new Map([...ranges].map(([partition, { high }]) => [partition, high]));
   }
 
   async group(name: string, topics: readonly string[]): Promise<GroupView> {
@@ -78,7 +100,7 @@ class KafkaView implements LogView {
     const [{ groups }, committed, ...ends] = await Promise.all([
       this.admin.describeGroups([groupId]),
       this.admin.fetchOffsets({ groupId, topics: topics.map((topic) => this.client.wire(topic)) }),
-      ...topics.map((topic) => this.endsOf(topic)),
+      ...topics.map((topic) => this.rangesAtFirst(topic)),
     ]);
     const positions = new Map(
       committed.flatMap(({ topic, partitions }) =>
@@ -98,7 +120,7 @@ class KafkaView implements LogView {
   async age({ topic, partition, position }: Place, now: number): Promise<number | null> {
     let age = 0;
     for (const least of AGES_MS) {
-      const younger = await this.offsetsAt(topic, now - least);
+      const younger = await this.youngerThan(topic, least, now);
       if (position >= (younger.get(partition) ?? 0)) return age;
       age = least;
     }
@@ -110,7 +132,7 @@ class KafkaView implements LogView {
     for (const least of AHEAD_MS) {
       const found = await Promise.all(
         topics.map(async (topic) => {
-          const [ends, later] = await Promise.all([this.endsOf(topic), this.offsetsAt(topic, now + least)]);
+          const [ends, later] = await Promise.all([this.rangesAtFirst(topic), this.offsetsAt(topic, now + least)]);
           return [...later].some(([partition, offset]) => offset < (ends.get(partition)?.high ?? 0));
         }),
       );
@@ -126,37 +148,50 @@ class KafkaView implements LogView {
   }
 
   /** Asked once: lags of all groups are of the same moment. */
-  private endsOf(topic: string): Promise<ReadonlyMap<number, { low: number; high: number }>> {
-    const known = this.ends.get(topic);
-    if (known !== undefined) return known;
-    const asked = this.admin
-      .fetchTopicOffsets(this.client.wire(topic))
-      .then(
-        (found) =>
-          new Map(found.map(({ partition, low, high }) => [partition, { low: Number(low), high: Number(high) }])),
-      );
-    this.ends.set(topic, asked);
-    return asked;
+  private rangesAtFirst(topic: string): Promise<Ranges> {
+    return once(this.ranges, topic, () => this.rangesOf(topic));
+  }
+
+  private async rangesOf(topic: string): Promise<Ranges> {
+    const found = await this.admin.fetchTopicOffsets(this.client.wire(topic));
+    return new Map(found.map(({ partition, low, high }) => [partition, { low: Number(low), high: Number(high) }]));
+  }
+
+  /** Asked once too: of all groups and partitions, which are looked at within seconds. */
+  private youngerThan(topic: string, age: number, now: number): Promise<Offsets> {
+    return once(this.younger, `${topic} ${age}`, () => this.offsetsAt(topic, now - age));
   }
 
   /** Of the first record of each partition that is not older than a moment; the end where there is none. */
-  private async offsetsAt(topic: string, moment: number): Promise<ReadonlyMap<number, number>> {
+  private async offsetsAt(topic: string, moment: number): Promise<Offsets> {
     const found = await this.admin.fetchTopicOffsetsByTimestamp(this.client.wire(topic), moment);
     return new Map(found.map(({ partition, offset }) => [partition, Number(offset)]));
   }
 }
 
+function once<T>(asked: Map<string, Promise<T>>, key: string, ask: () => Promise<T>): Promise<T> {
+  const known = asked.get(key);
+  const one = known ?? ask();
+  if (known === undefined) asked.set(key, one);
+  return one;
+}
+
 const limitOf = (value: string | undefined): number | null =>
   value === undefined || Number(value) < 0 ? null : Number(value);
 
-/** Settings by the name of what they are of; those that we have no right to see are absent. */
+/** Settings by the name of what they are of. None where there is one that we have no right to see: kafkajs tells no others then. */
 async function configsOf(
   admin: Admin,
   type: ConfigResourceTypes,
   names: readonly string[],
 ): Promise<ReadonlyMap<string, Configs>> {
   const resources = names.map((name) => ({ type, name }));
-  const { resources: found } = await admin.describeConfigs({ resources, includeSynonyms: false });
+  const { resources: found } = await admin
+    .describeConfigs({ resources, includeSynonyms: false })
+    .catch((error: unknown) => {
+      if (errorType(error).endsWith('_AUTHORIZATION_FAILED')) return { resources: [] };
+      throw error;
+    });
   return new Map(
     found.map(({ resourceName, configEntries }) => [
       resourceName,

@@ -3,9 +3,9 @@ import type { LogFile } from '../../shared/event-log/log-file.js';
 /** A topic as it is. */
 export interface TopicView {
   readonly partitions: number;
-  /** Milliseconds; null for ever. */
-  readonly retentionMs: number | null;
-  /** What only brokers have; null on files. */
+  /** Milliseconds; null for ever, undefined where that cannot be seen. */
+  readonly retentionMs: number | null | undefined;
+  /** What only brokers have; null on files, and where it cannot be seen. */
   readonly broker: {
     readonly cleanup: string;
     /** Bytes per partition after which records are dropped whatever their age; null for no limit. */
@@ -38,13 +38,15 @@ export interface GroupView {
 
 /** What the doctor asks of an event log. */
 export interface LogView {
-  /** Null while nobody has named it. */
-  readonly logId: string | null;
   /** How many brokers there are; null on files. */
   readonly brokers: number | null;
   /** Whether a topic appears when somebody merely asks for it; null where that cannot be seen. */
   readonly autoCreates: boolean | null;
+  /** Null while nobody has named it. */
+  logId(): Promise<string | null>;
   topics(): Promise<ReadonlyMap<string, TopicView>>;
+  /** Where each partition of a topic ends at this moment. */
+  ends(topic: string): Promise<ReadonlyMap<number, number>>;
   /** `topics` are there. */
   group(name: string, topics: readonly string[]): Promise<GroupView>;
   /** How long the record at a place has lain there, in milliseconds, or how long at least; null where there is none. */
@@ -61,7 +63,7 @@ export class FileView implements LogView {
 
   constructor(private readonly file: LogFile) {}
 
-  get logId(): string {
+  async logId(): Promise<string> {
     return this.file.logId;
   }
 
@@ -72,6 +74,10 @@ export class FileView implements LogView {
         { partitions: partitions.length, retentionMs, broker: null },
       ]),
     );
+  }
+
+  async ends(topic: string): Promise<ReadonlyMap<number, number>> {
+    return this.file.endsNow(topic);
   }
 
   async group(name: string, topics: readonly string[]): Promise<GroupView> {

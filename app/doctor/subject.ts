@@ -72,9 +72,11 @@ export class Subject {
   }
 }
 
-const unusable = (what: string) => (): never => {
-  throw new NotChecked(`${what} cannot be used`);
-};
+const unusable =
+  (what: string) =>
+  (error: unknown): never => {
+    throw error instanceof NotChecked ? error : new NotChecked(`${what} cannot be used`);
+  };
 
 async function openStores(config: Config): Promise<Stores> {
   const { engines } = config;

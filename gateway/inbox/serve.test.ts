@@ -70,6 +70,11 @@ test('messages come from the user subgraph, asked as an administrator, with the 
   expect(asked).toEqual([{ url: '/inbox?to=ana%2Bb%40example.com', identity: 'ADMIN for user' }]);
 });
 
+test('a mail that is looked at among those of one person is looked for among them', async () => {
+  await fetch(`${address}/inbox/messages/e1?to=ana@example.com`);
+  expect(asked).toMatchObject([{ url: '/inbox?to=ana%40example.com' }]);
+});
+
 test('what has not changed is not sent again', async () => {
   const etag = (await fetch(`${address}/inbox/messages`)).headers.get('etag') ?? '';
   const again = () => fetch(`${address}/inbox/messages`, { headers: { 'if-none-match': etag } });

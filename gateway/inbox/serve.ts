@@ -60,7 +60,7 @@ class NoInbox extends Error {}
 
 /**
  * The inbox of a demo: the page at `/inbox`, the mails as JSON at `/inbox/messages`, the newest first, `?to=<address>` those
- * of one person, and each as it looks at `/inbox/messages/<id>`. Whoever reaches it reads every mail: for demo mode only.
+ * of one person, and each as it looks at `/inbox/messages/<id>`, with the same `?to=`. Whoever reaches it reads every mail: for demo mode only.
  */
 export function registerInbox(app: FastifyInstance, { userUrl, tokens, log }: InboxOptions): void {
   const read = async (to: unknown): Promise<string> => {
@@ -100,9 +100,9 @@ export function registerInbox(app: FastifyInstance, { userUrl, tokens, log }: In
     }),
   );
 
-  app.get<{ Params: { id: string } }>('/inbox/messages/:id', (request, reply) =>
+  app.get<{ Params: { id: string }; Querystring: { to?: unknown } }>('/inbox/messages/:id', (request, reply) =>
     orSayWhy(reply, async () => {
-      const messages = messagesOf.parse(JSON.parse(await read(undefined)));
+      const messages = messagesOf.parse(JSON.parse(await read(request.query.to)));
       const found = messages.find(({ id }) => id === request.params.id);
       if (found === undefined) return reply.code(404).send(errorBody('NOT_FOUND', 'There is no such mail.'));
       // Our own page may show it in a frame.

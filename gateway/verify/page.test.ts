@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { parse, specifiedRules, validate } from 'graphql';
 import { apiSchema } from '../../tests/api-schema.js';
-import { languageOf, STATES, verifyPage } from './page.js';
+import { languageOf, STATES, verifyPage, type State } from './page.js';
 
 const script = readFileSync('gateway/verify/page/verify.page.js', 'utf8');
 const serve = readFileSync('gateway/verify/serve.ts', 'utf8');
@@ -18,6 +18,15 @@ test.each(STATES)('%s shows its own words and no other, in both languages', (sta
     expect(page).toContain(`data-state="${state}"`);
   }
   expect(pages[0]).not.toBe(pages[1]);
+});
+
+test('a link that was not confirmed can be tried again, and so can another mail that was not sent', () => {
+  const forms = (state: State): string[] =>
+    [...verifyPage('en', state).matchAll(/<form id="(\w+)"[^>]*>/g)].flatMap(([tag, id = '']) =>
+      tag.includes(' hidden') ? [] : [id],
+    );
+  expect(forms('failed')).toEqual(['confirm']);
+  expect([forms('slow'), forms('unsent'), forms('address')]).toEqual([['resend'], ['resend'], ['resend']]);
 });
 
 test('the language is the one that the browser prefers, English where that is none of ours', () => {
@@ -45,7 +54,17 @@ test('script and forms ask the same of the graph, and the script knows every sta
   expect(operations(serve)).toEqual(operations(script));
   for (const operation of operations(script))
     expect(validate(apiSchema(), parse(operation), specifiedRules)).toEqual([]);
-  const shown = [...script.matchAll(/show\('(\w+)'\)/g), ...script.matchAll(/'(confirmed|invalid|sent|address)'/g)];
+  // What an answer leads to stands in both, word for word.
+  const outcomes = (text: string) =>
+    [...text.matchAll(/const (VERIFIED|RESENT)(?:: Outcomes)? = (\{[^}]+\})/g)].map(([, , table = '']) => table);
+  expect(outcomes(script)).toHaveLength(2);
+  expect(outcomes(serve)).toEqual(outcomes(script));
+  const shown = [
+    ...script.matchAll(/show\('(\w+)'\)/g),
+    ...outcomes(script)
+      .join()
+      .matchAll(/: '(\w+)'/g),
+  ];
   expect(shown.map(([, state]) => state).filter((state) => !(STATES as readonly unknown[]).includes(state))).toEqual(
     [],
   );

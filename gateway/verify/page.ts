@@ -12,6 +12,7 @@ export const STATES = [
   'sent',
   'address',
   'slow',
+  'unsent',
   'failed',
 ] as const;
 export type State = (typeof STATES)[number];
@@ -35,8 +36,9 @@ const TEXTS: Readonly<Record<Language, Readonly<Record<State | 'title' | 'confir
       'This is not a valid link. Perhaps a part of it is missing: copy all of it, or have another one sent to you.',
     sent: 'If somebody has this address and has not confirmed it, a new link is on its way. Look into your mail.',
     address: 'That is not an e-mail address.',
-    slow: 'That was quick after the last time. Wait a minute, then try again.',
-    failed: 'That did not work, and nothing was changed. Try again in a moment.',
+    slow: 'That was quick after the last time. Wait a while, then try again.',
+    unsent: 'That did not work. Try again in a moment.',
+    failed: 'That did not work. Try again in a moment.',
   },
   'pt-BR': {
     title: 'Confirme seu endereço de e-mail',
@@ -52,14 +54,15 @@ const TEXTS: Readonly<Record<Language, Readonly<Record<State | 'title' | 'confir
     invalid: 'Este link não é válido. Talvez falte uma parte: copie o link inteiro ou peça que outro seja enviado.',
     sent: 'Se alguém tem este endereço e ainda não o confirmou, um novo link está a caminho. Veja seus e-mails.',
     address: 'Isto não é um endereço de e-mail.',
-    slow: 'Foi cedo demais depois da última vez. Espere um minuto e tente de novo.',
-    failed: 'Não funcionou, e nada mudou. Tente de novo daqui a pouco.',
+    slow: 'Foi cedo demais depois da última vez. Espere um pouco e tente de novo.',
+    unsent: 'Não funcionou. Tente de novo daqui a pouco.',
+    failed: 'Não funcionou. Tente de novo daqui a pouco.',
   },
 };
 
 /** States in which pressing the button may help, and those in which another mail may. */
 const CONFIRMING: readonly State[] = ['asking', 'failed'];
-const RESENDING: readonly State[] = ['expired', 'invalid', 'address', 'slow'];
+const RESENDING: readonly State[] = ['expired', 'invalid', 'address', 'slow', 'unsent'];
 
 /** What a token is made of; nothing else is written into the page. */
 const TOKEN = /^[\w.-]{1,200}$/;

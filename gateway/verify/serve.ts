@@ -33,7 +33,17 @@ const VERIFY = 'mutation VerifyEmail($token: String!) { verifyEmail(input: { tok
 const RESEND =
   'mutation ResendVerification($email: String!) { resendVerification(input: { email: $email }) { accepted } }';
 
-const REASONS: Readonly<Record<string, State>> = { USED: 'used', EXPIRED: 'expired', CHANGED: 'changed' };
+/** What is shown for an answer: by its reason or else its code; `failed` stands for all others. As the page's script has it. */
+type Outcomes = Readonly<Record<string, State>> & { readonly done: State; readonly failed: State };
+const VERIFIED: Outcomes = {
+  done: 'confirmed',
+  VALIDATION: 'invalid',
+  USED: 'used',
+  EXPIRED: 'expired',
+  CHANGED: 'changed',
+  failed: 'failed',
+};
+const RESENT: Outcomes = { done: 'sent', VALIDATION: 'address', RATE_LIMITED: 'slow', failed: 'unsent' };
 
 export interface VerifyDeps {
   readonly admission: Pick<Admission, 'admit'>;
@@ -42,19 +52,20 @@ export interface VerifyDeps {
 }
 
 /**
- * Serves the page that links in verification mails lead to, at `/verify?token=`. Opening it changes nothing, since mail
- * scanners follow links: its script sends the mutation, or a form does where there is no script.
+ * Serves the page that links in verification mails lead to, at `/verify?token=`. Fetching it changes nothing, since mail
+ * scanners follow links: its script sends the mutation, or a form does where there is no script. A scanner that runs scripts
+ * confirms as a person does.
  */
 export function registerVerify(app: FastifyInstance, { admission, run, trustedProxies }: VerifyDeps): void {
   /** What the graph makes of it, asked as any client asks. */
-  const ask = async (request: FastifyRequest, query: string, variables: object, done: State, wrong: State) => {
+  const ask = async (request: FastifyRequest, query: string, variables: object, outcomes: Outcomes): Promise<State> => {
     try {
       const asking = { identity: ANONYMOUS, address: clientAddress(request.raw, trustedProxies) };
       const operation = await admission.admit({ query, variables }, asking, request.headers);
       const { errors } = (await run(operation)).result;
-      return errors?.[0] === undefined ? done : stateOf(errors[0].extensions, wrong);
+      return errors?.[0] === undefined ? outcomes.done : stateOf(outcomes, errors[0].extensions);
     } catch (error) {
-      return stateOf(error instanceof AppError ? { code: error.code } : undefined, wrong);
+      return stateOf(outcomes, error instanceof AppError ? { code: error.code } : {});
     }
   };
   const page = ({ headers }: FastifyRequest, state: State, token?: string) =>
@@ -86,21 +97,15 @@ export function registerVerify(app: FastifyInstance, { admission, run, trustedPr
       const email = valueOf(body, 'email');
       const token = valueOf(body, 'token');
       const state =
-        email === ''
-          ? await ask(request, VERIFY, { token }, 'confirmed', 'invalid')
-          : await ask(request, RESEND, { email }, 'sent', 'address');
+        email === '' ? await ask(request, VERIFY, { token }, VERIFIED) : await ask(request, RESEND, { email }, RESENT);
       return reply.headers(html).send(page(request, state, token));
     });
     ready();
   });
 }
 
-/** `wrong` is for VALIDATION. As the page's script does it. */
-function stateOf(error: Readonly<Record<string, unknown>> | undefined, wrong: State): State {
-  if (error?.['code'] === 'VALIDATION') return wrong;
-  if (error?.['code'] === 'RATE_LIMITED') return 'slow';
-  return (error?.['code'] === 'INVALID_STATE' && REASONS[String(error['reason'])]) || 'failed';
-}
+const stateOf = (outcomes: Outcomes, error: Readonly<Record<string, unknown>> = {}): State =>
+  outcomes[String(error['reason'] ?? error['code'])] ?? outcomes.failed;
 
 /** The field of a form or an address; '' where there is no such text. */
 function valueOf(fields: unknown, name: string): string {

@@ -304,7 +304,7 @@ function inOrder(mistakes: readonly { readonly variable: string; readonly wrong:
 }
 
 /** An address under which this machine reaches a listener on `host`. */
-function reachable(host: string): string {
+export function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   return host === '::' ? '::1' : host;
 }

@@ -30,7 +30,7 @@ export interface Transaction {
   ): Promise<number>;
   /** `SELECT * … WHERE column IN (ids) ORDER BY column`, locking the rows until the end of the transaction, in id order. */
   lock<R = Row>(table: string, column: string, ids: readonly (string | number)[]): Promise<R[]>;
-  /** As `lock`, but waits for nobody: passes over rows that another transaction holds, and locks at most `most`. */
+  /** As `lock`, but waits for nobody: passes over rows that another transaction holds, and locks the first `most` of the others, by id. */
   tryLock<R = Row>(table: string, column: string, ids: readonly (string | number)[], most: number): Promise<R[]>;
   /** Runs after the commit, never after a rollback. For waking workers; a throw is reported and changes nothing. */
   afterCommit(callback: () => void): void;

@@ -4,7 +4,10 @@ declare module 'mongodb/lib/cmap/connection.js' {
 
   export class Connection {
     readonly socket: Socket;
-    /** Ends the connection, once, whatever the reason: `error` is what its calls are told from then on. */
-    cleanup: (this: Connection, error: Error) => void;
+    /**
+     * Ends the connection, once, whatever the reason: `error` is what its calls are told from then on. No part of what the
+     * driver promises, so it may not be there in another version.
+     */
+    cleanup?: (this: Connection, error: Error) => void;
   }
 }

@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from '../observability/logger.js';
 import { Waker } from '../outbox/waker.js';
+import { isAway } from '../reactions/parked.js';
 
-/** How often to look for rows that nobody announced, those of processes that died: milliseconds. */
+/** How often to look for rows that nobody announced, those of processes that died, and for a database that is away: ms. */
 const POLL_MS = 1_000;
 
 /** How long a stop waits for effects under way. What comes later is made again when its lease is over. */
@@ -30,7 +31,10 @@ export interface Effect<Task, Outcome> {
   nextDue(): Promise<number | null>;
   /** Makes it, outside any transaction. Never rejects: a failure is an outcome. */
   perform(task: Task): Promise<Outcome>;
-  /** The third step, one transaction. What it rejects for is claimed again when the lease is over. */
+  /**
+   * The third step, one transaction. While the database is away it is repeated, also where it may have been committed; what
+   * it rejects for otherwise is claimed again when the lease is over.
+   */
   record(performed: readonly Performed<Task, Outcome>[]): Promise<void>;
   /** What the log says of a task. */
   about(task: Task): object;
@@ -44,7 +48,9 @@ export class EffectWorker<Task, Outcome> {
   private readonly waker = new Waker();
   private readonly stopping = new AbortController();
   private readonly inFlight = new Set<Promise<void>>();
-  private performed: Performed<Task, Outcome>[] = [];
+  private readonly performed: Performed<Task, Outcome>[] = [];
+  /** Outcomes wait for the database. */
+  private away = false;
   private recording: Promise<void> = Promise.resolve();
   private running: Promise<void> | null = null;
   private abandoned = false;
@@ -95,7 +101,8 @@ export class EffectWorker<Task, Outcome> {
   private async begin(): Promise<number> {
     const { effect } = this;
     const free = effect.maxInFlight - this.inFlight.size;
-    if (free === 0) return POLL_MS;
+    // What waits to be recorded may be due again by now: its lease is running out.
+    if (free === 0 || this.away) return POLL_MS;
     for (const task of await effect.claim(free)) {
       const making: Promise<void> = this.make(task).finally(() => {
         this.inFlight.delete(making);
@@ -118,19 +125,31 @@ export class EffectWorker<Task, Outcome> {
 
   /** Records all outcomes at hand, together if they let it. */
   private async record(): Promise<void> {
-    const performed = this.performed;
-    this.performed = [];
-    if (performed.length === 0) return;
+    while (this.performed.length > 0) {
+      const left = await this.tryToRecord(this.performed.splice(0));
+      this.away = left.length > 0;
+      if (!this.away) continue;
+      await pause(POLL_MS, undefined, { signal: this.stopping.signal }).catch(() => undefined);
+      this.performed.unshift(...left);
+    }
+  }
+
+  /** Answers what is to be tried again since the database is away: to forget an outcome is to make the effect once more. */
+  private async tryToRecord(performed: readonly Performed<Task, Outcome>[]): Promise<Performed<Task, Outcome>[]> {
+    const { effect } = this;
     try {
-      await this.effect.record(performed);
+      await effect.record(performed);
+      return [];
     } catch (error) {
-      const [only, ...others] = performed;
-      if (only !== undefined && others.length === 0) this.unrecorded(only, error);
-      else {
-        for (const one of performed) {
-          await this.effect.record([one]).catch((cause: unknown) => this.unrecorded(one, cause));
-        }
+      const away = isAway(error);
+      if (away && !this.stopped) {
+        effect.log.warn({ err: error }, `outcomes of ${effect.name} cannot be recorded; trying again`);
+        return [...performed];
       }
+      const left: Performed<Task, Outcome>[] = [];
+      if (away || performed.length === 1) for (const one of performed) this.unrecorded(one, error);
+      else for (const one of performed) left.push(...(await this.tryToRecord([one])));
+      return left;
     }
   }
 

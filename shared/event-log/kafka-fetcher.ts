@@ -172,9 +172,9 @@ export class Fetcher {
   /** What comes meanwhile comes together: a request costs about the same for one record and for a hundred. */
   private async rest(lanes: readonly Lane[], paceMs: number, round: number): Promise<void> {
     await delay(paceMs);
-    const end = Date.now() + BUSY_MS;
+    const end = performance.now() + BUSY_MS;
     const isBusy = (): boolean => round === this.round && lanes.some((lane) => lane.pending);
-    for (let left = BUSY_MS; left > 0 && isBusy(); left = end - Date.now()) await this.bell.wait(left);
+    for (let left = BUSY_MS; left > 0 && isBusy(); left = end - performance.now()) await this.bell.wait(left);
   }
 
   /** Answers whether there were records. */

@@ -218,6 +218,17 @@ export class LogFile {
     return keep === undefined && first < partition.next;
   }
 
+  /** Where each partition of a topic ends in the file by now, whoever has written there: by its number. */
+  endsNow(topic: string): Map<number, number> {
+    const rows = this.db
+      .statement(
+        `SELECT number, COALESCE((SELECT max("offset") + 1 FROM records WHERE partition = p.id), first) AS next
+         FROM partitions p WHERE topic = ?`,
+      )
+      .all(topic) as { number: number; next: number }[];
+    return new Map(rows.map(({ number, next }) => [number, next]));
+  }
+
   /** Where a group reads next, by partition id; partitions it never committed are absent. */
   positionsOf(group: string): Map<number, number> {
     const rows = this.positions.statement('SELECT partition, next FROM offsets WHERE "group" = ?').all(group);

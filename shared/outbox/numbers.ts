@@ -33,19 +33,23 @@ export class RelayNumbers {
     this.options.metrics.eventsPublished.inc(this.labels, rows);
   }
 
-  /** @param unmarked rows that are in the log already, though the table does not say so yet */
-  async count(unmarked: number): Promise<void> {
+  /**
+   * @param unmarked how many rows are in the log already, though the table does not say so yet. Asked after the table, so
+   *   that those marked meanwhile are not subtracted twice.
+   */
+  async count(unmarked: () => number): Promise<void> {
     const { database, metrics, now } = this.options;
     // The oldest is the first by id: MIN(event_id) would take a full scan.
     const [counted] = await database.read<{ waiting: number; aside: number | null }>(
       'SELECT COUNT(*) AS waiting, SUM(set_aside) AS aside FROM outbox WHERE published_at IS NULL',
     );
+    const waiting = Math.max(0, (counted?.waiting ?? 0) - unmarked());
     const [oldest] = await database.read<{ event_id: string }>(
       'SELECT event_id FROM outbox WHERE published_at IS NULL ORDER BY set_aside, id LIMIT 1',
     );
     this.setAside = counted?.aside ?? 0;
     const since = oldest ? madeAt(oldest.event_id) : null;
-    metrics.outboxDepth.set(this.labels, Math.max(0, (counted?.waiting ?? 0) - unmarked));
+    metrics.outboxDepth.set(this.labels, waiting);
     metrics.outboxSetAside.set(this.labels, this.setAside);
     metrics.outboxOldestSeconds.set(this.labels, since === null ? 0 : Math.max(0, (now() - since) / 1_000));
     this.counted = performance.now();

@@ -216,7 +216,8 @@ class OutboxRelay implements Relay {
     const { rows, more } = await this.rows.read();
     const followers = rows.filter((row) => isFollower(row, lanes));
     if (followers.length === 0) return { rows, more };
-    this.numbers.setAside += await setFollowersAside(database, followers, lanes);
+    const aside = await setFollowersAside(database, followers, lanes);
+    this.numbers.setAside += aside;
     return { rows: rows.filter((row) => !isFollower(row, lanes)), more };
   }
 
@@ -252,7 +253,7 @@ class OutboxRelay implements Relay {
   }
 
   private count(): Promise<void> {
-    return this.numbers.count(this.rows.unmarked);
+    return this.numbers.count(() => this.rows.unmarked);
   }
 
   /** Beside the publishing, once in a while. */

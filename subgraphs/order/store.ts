@@ -138,13 +138,6 @@ export class OrderStore {
     return fired;
   }
 
-  /** Gives their first timers to those of the orders that have none. */
-  async setMissingTimers(tx: Transaction, orderIds: readonly string[], now: number): Promise<void> {
-    const orders = (await tx.lock<OrderRow>('orders', 'id', orderIds)).map(fromRow);
-    const rows = orders.flatMap((order) => toTimerRows(order.id, firstTimer(order, this.times, now)));
-    await tx.insertNew('timers', ['order_id'], rows);
-  }
-
   /** The orders as last committed, deleted ones too. */
   async find(database: Database, ids: readonly string[]): Promise<Map<string, OrderState>> {
     return byId(

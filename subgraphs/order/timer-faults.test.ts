@@ -38,6 +38,63 @@ test('an order that fails holds up no other, and is tried again', async () => {
   for (const id of bad) await until(() => bed.tells(id, ['created', 'payment_reminder 1']));
 });
 
+test('an order without a timer that fails holds up no other, whether that one has a timer or not', async () => {
+  const [bad = '', without = '', due = ''] = await bed.orders(3);
+  await bed.database.transaction((tx) => tx.execute('DELETE FROM timers WHERE order_id <> ?', [due]));
+  await bed.setRawState(bad, '{ not');
+  bed.clock = bed.begun + 10 * MINUTE;
+  const { worker } = await bed.newProcess();
+  await worker.start();
+  await until(async () => {
+    expect(await bed.timers()).toEqual(
+      new Map([
+        [bad, 'START at 11'],
+        [without, 'REMINDER_2 at 20'],
+        [due, 'REMINDER_2 at 20'],
+      ]),
+    );
+    return true;
+  });
+});
+
+test('a look for orders without a timer that takes its time holds up no timers, and is over when the worker has stopped', async () => {
+  const [without = '', due = ''] = await bed.orders(2);
+  await bed.database.transaction((tx) => tx.execute('DELETE FROM timers WHERE order_id = ?', [without]));
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const { database } = bed;
+  const slow = standIn(database, {
+    read: async (sql, params) => {
+      if (sql.includes('LEFT JOIN')) await held;
+      return database.read(sql, params);
+    },
+  });
+  const { worker } = await bed.newProcess(slow);
+  bed.clock = bed.begun + 10 * MINUTE;
+  await worker.start();
+  await until(() => bed.tells(due, ['created', 'payment_reminder 1']));
+  bed.clock = bed.begun + 20 * MINUTE;
+  await until(() => bed.tells(due, ['created', 'payment_reminder 1', 'payment_reminder 2']));
+  let stopped = false;
+  const stopping = worker.stop().then(() => (stopped = true));
+  await new Promise(setImmediate);
+  expect(stopped).toBe(false);
+  release();
+  await stopping;
+});
+
+/** The database, but for some of what it does. */
+const standIn = (database: Database, other: Partial<Database>): Database => ({
+  dialect: database.dialect,
+  dataSource: database.dataSource,
+  transaction: (work) => database.transaction(work),
+  read: (sql, params) => database.read(sql, params),
+  migrate: () => database.migrate(),
+  tryLock: (name) => database.tryLock(name),
+  close: () => Promise.resolve(),
+  ...other,
+});
+
 /** Lets so many statements through, and then is cut off. */
 function dying(tx: Transaction, statements: number): Transaction {
   let left = statements;
@@ -100,18 +157,12 @@ test('what could not be done while the database was away is done when it is back
   const [id = ''] = await bed.orders(1);
   const { database } = bed;
   let away = true;
-  const flaky: Database = {
-    dialect: database.dialect,
-    dataSource: database.dataSource,
+  const flaky = standIn(database, {
     transaction: (work) => {
       if (!away) return database.transaction(work);
       return Promise.reject(new EngineUnavailable('database'));
     },
-    read: (sql, params) => database.read(sql, params),
-    migrate: () => database.migrate(),
-    tryLock: (name) => database.tryLock(name),
-    close: () => Promise.resolve(),
-  };
+  });
   const { worker, metrics } = await bed.newProcess(flaky);
   const lateSeconds = async () => (await metrics.timersLateSeconds.get()).values[0]?.value;
   bed.clock = bed.begun + 13 * MINUTE;

@@ -1,5 +1,6 @@
 /** Orders, their timers and a clock to be set at will, for the tests of what the clock does. */
 import { expect } from '@jest/globals';
+import { v7 } from 'uuid';
 import type { OrderTimes } from '../../shared/config/order-times.js';
 import type { DatabaseEngine } from '../../shared/database/contract.js';
 import type { Database } from '../../shared/database/port.js';
@@ -93,9 +94,9 @@ export class TimerBed {
     };
   }
 
-  /** Answers their ids. */
+  /** Made now, as the clock here says. Answers their ids. */
   async orders(count: number, store = this.store): Promise<string[]> {
-    const ids = Array.from({ length: count }, newId);
+    const ids = Array.from({ length: count }, () => v7({ msecs: this.clock }));
     const items = [{ productId: 'phone', name: 'Phone', quantity: 1, unitPrice: 100 }];
     await this.database.transaction(async (tx) => {
       for (const id of ids) {

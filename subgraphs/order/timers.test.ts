@@ -97,6 +97,22 @@ test('each thing that is due happens once, with several workers and hundreds of 
   for (const id of ids) expect(stories.get(id)).toEqual(['created', 'payment_reminder 1', 'canceled']);
 });
 
+test('what has been due for longest comes first, however young the order', async () => {
+  const ids = await bed.orders(300);
+  const first = ids.sort().slice(-100);
+  await bed.database.transaction((tx) =>
+    tx.execute('UPDATE timers SET due_at = due_at - 1 WHERE order_id >= ?', [first[0] ?? '']),
+  );
+  bed.clock = bed.begun + 10 * MINUTE;
+  const { worker } = await bed.newProcess();
+  await worker.start();
+  await until(async () => [...(await bed.stories()).values()].every((story) => story.length === 2));
+  const rows = await bed.database.read<{ aggregate_id: string }>(
+    'SELECT aggregate_id FROM outbox WHERE version = 2 ORDER BY id LIMIT 100',
+  );
+  expect(rows.map(({ aggregate_id: id }) => id).sort()).toEqual(first);
+});
+
 test('a clock that is set back delays, one that is set forward hurries, and neither repeats or loses anything', async () => {
   const [id = ''] = await bed.orders(1);
   const { worker } = await bed.newProcess();
@@ -141,9 +157,14 @@ describe('orders that are older than their timers', () => {
     expect(await bed.stories()).toEqual(new Map());
   });
 
-  test('get them from a worker that starts, where a process of an older version made them; the others keep theirs', async () => {
-    const ids = await bed.orders(600);
-    const [own = '', canceled = ''] = ids;
+  test('get them from a worker that starts, whenever in the last day they were made; the others keep theirs', async () => {
+    const made = async (minutes: number, count: number): Promise<string[]> => {
+      bed.clock = bed.begun + minutes * MINUTE;
+      return bed.orders(count);
+    };
+    const expired = await made(-23 * 60, 2);
+    const older = await made(-15, 2);
+    const [own = '', canceled = '', ...young] = await made(0, 600);
     bed.clock += MINUTE;
     await bed.change(canceled, { type: 'cancel', reason: 'late' });
     await bed.database.transaction(async (tx) => {
@@ -152,10 +173,32 @@ describe('orders that are older than their timers', () => {
     });
     const { worker } = await bed.newProcess();
     await worker.start();
-    await until(async () => (await bed.timers()).size === ids.length - 1);
-    const timers = await bed.timers();
-    for (const id of ids) {
-      expect(timers.get(id)).toBe(id === own ? 'REMINDER_2 at 10' : id === canceled ? undefined : 'REMINDER_1 at 10');
-    }
+    const timers = new Map([
+      ...older.map((id) => [id, 'REMINDER_2 at 5'] as const),
+      [own, 'REMINDER_2 at 10'] as const,
+      ...young.map((id) => [id, 'REMINDER_1 at 10'] as const),
+    ]);
+    await until(async () => {
+      expect(await bed.timers()).toEqual(timers);
+      return true;
+    });
+    for (const id of expired) expect(await bed.story(id)).toEqual(['created', 'canceled']);
+  });
+
+  test('stay with people where the step was off when they got there', async () => {
+    const byPeople = bed.storeOf({ ...TIMES, processing: null });
+    bed.clock -= 30 * MINUTE;
+    const [paid = ''] = await bed.orders(1, byPeople);
+    await bed.pay(paid);
+    await bed.moneyArrives(paid, byPeople);
+    bed.clock = bed.begun;
+    const [unpaid = ''] = await bed.orders(1, bed.storeOf(NEVER));
+    bed.clock += MINUTE;
+    const { worker } = await bed.newProcess();
+    await worker.start();
+    await until(async () => (await bed.timers()).get(unpaid) === 'REMINDER_1 at 10');
+    // It was looked for first.
+    expect(await bed.timers()).toEqual(new Map([[unpaid, 'REMINDER_1 at 10']]));
+    expect((await bed.order(paid)).status).toBe('PAID');
   });
 });

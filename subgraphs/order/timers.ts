@@ -1,5 +1,6 @@
+import { setImmediate as breath } from 'node:timers/promises';
 import type { OrderTimes } from '../../shared/config/order-times.js';
-import { placeholders, type Database } from '../../shared/database/port.js';
+import type { Database } from '../../shared/database/port.js';
 import { EngineUnavailable } from '../../shared/errors/errors.js';
 import { firstIdAt } from '../../shared/ids/ids.js';
 import type { Logger } from '../../shared/observability/logger.js';
@@ -9,7 +10,7 @@ import type { Check } from '../../shared/service/service.js';
 import type { WorkerPart } from '../../shared/service/worker.js';
 import { formatDuration } from '../../shared/time/duration.js';
 import type { Fired, OrderStore } from './store.js';
-import { timedStages, type Stage, type TimerKind } from './timetable.js';
+import type { TimerKind } from './timetable.js';
 
 export interface TimerWorkerOptions {
   readonly database: Database;
@@ -45,12 +46,16 @@ const COUNT_MS = 30_000;
 const LATE_MS = 60_000;
 
 /**
- * How often orders without a timer are looked for, and how far back the first time: they come from processes of an older
- * version that still take orders. In milliseconds.
+ * How often unpaid orders without a timer are looked for, and how far back the first time: they come from processes of an
+ * older version that still take orders, and from a time when nothing was set. In milliseconds.
  */
 const SWEEP_MS = 3_600_000;
+const SWEEP_AGAIN_MS = 60_000;
 const FIRST_SWEEP_MS = 24 * 3_600_000;
 const SWEEP_OVERLAP_MS = 600_000;
+
+/** One statement looks at the orders of so long, in milliseconds, and finds at most so many. */
+const SLICE_MS = 600_000;
 const SWEEP_BATCH = 500;
 
 interface Due {
@@ -72,6 +77,8 @@ export class TimerWorker implements WorkerPart {
   /** By performance.now(), which nobody sets. */
   private counted = -Infinity;
   private swept = -Infinity;
+  private nextSweep = -Infinity;
+  private sweeping: Promise<void> = Promise.resolve();
 
   constructor(private readonly options: TimerWorkerOptions) {}
 
@@ -84,6 +91,7 @@ export class TimerWorker implements WorkerPart {
     this.stopped = true;
     this.waker.wake();
     await this.running;
+    await this.sweeping;
   }
 
   checks(): Promise<readonly Check[]> {
@@ -114,14 +122,15 @@ export class TimerWorker implements WorkerPart {
   /** Answers how long to sleep, in milliseconds. */
   private async work(): Promise<number> {
     const { database, now } = this.options;
+    this.sweepSometimes();
     const due = await database.read<Due>(
       `SELECT order_id, kind, due_at FROM timers WHERE due_at <= ? ORDER BY due_at LIMIT ${IN_SIGHT}`,
       [now()],
     );
     this.note(due[0] === undefined ? 0 : now() - due[0].due_at);
-    const handled = due.length === 0 ? 0 : await this.fire(due);
+    // The oldest first; the others where all of those are in hand elsewhere.
+    const handled = (await this.fire(due.slice(0, BATCH))) || (await this.fire(due.slice(BATCH)));
     await this.countSometimes();
-    await this.sweepSometimes();
     if (due.length > 0) return handled > 0 ? 0 : HELD_MS;
     const [next] = await database.read<{ due_at: number | null }>('SELECT MIN(due_at) AS due_at FROM timers');
     return Math.min(Math.max((next?.due_at ?? Infinity) - now(), 0), POLL_MS);
@@ -130,7 +139,7 @@ export class TimerWorker implements WorkerPart {
   /** In halves when it fails, so that one order does not hold up the rest. Answers how many were dealt with. */
   private async fire(due: readonly Due[]): Promise<number> {
     const { database, store, now } = this.options;
-    if (this.stopped) return 0;
+    if (this.stopped || due.length === 0) return 0;
     let fired: readonly Fired[];
     try {
       const orderIds = due.map(({ order_id: id }) => id);
@@ -181,35 +190,52 @@ export class TimerWorker implements WorkerPart {
     this.counted = performance.now();
   }
 
-  /** A look at every order of the time since the last one, in the order of their ids, which is that of their making. */
-  private async sweepSometimes(): Promise<void> {
+  /** Beside the loop, which it neither delays nor ends. */
+  private sweepSometimes(): void {
     const began = performance.now();
-    if (began - this.swept < SWEEP_MS) return;
-    const { database, store, times, now } = this.options;
-    const statuses = timedStages(times).flatMap((stage) => STATUSES[stage]);
-    let from = firstIdAt(now() - Math.min(began - this.swept + SWEEP_OVERLAP_MS, FIRST_SWEEP_MS));
-    while (statuses.length > 0 && !this.stopped) {
-      const missing = await database.read<{ id: string }>(
-        `SELECT o.id FROM orders o LEFT JOIN timers t ON t.order_id = o.id
-         WHERE o.id > ? AND o.status IN (${placeholders(statuses.length)}) AND t.order_id IS NULL
-         ORDER BY o.id LIMIT ${SWEEP_BATCH}`,
-        [from, ...statuses],
-      );
-      const ids = missing.map(({ id }) => id);
-      if (ids.length > 0) await database.transaction((tx) => store.setMissingTimers(tx, ids, now()));
-      if (ids.length < SWEEP_BATCH) break;
-      from = ids.at(-1) ?? from;
+    if (began < this.nextSweep) return;
+    this.nextSweep = Infinity;
+    this.sweeping = this.sweep(began - this.swept + SWEEP_OVERLAP_MS).then(
+      () => {
+        this.swept = began;
+        this.nextSweep = began + SWEEP_MS;
+      },
+      (error: unknown) => {
+        this.options.log.warn({ err: error }, 'orders without a timer cannot be looked for; trying again in a minute');
+        this.nextSweep = performance.now() + SWEEP_AGAIN_MS;
+      },
+    );
+  }
+
+  /**
+   * Gives timers to unpaid orders of the last so many milliseconds that have none. In slices of their ids, whose order is
+   * that of their making, and without a look at the orders themselves: what becomes of them is judged when the timer is due.
+   */
+  private async sweep(since: number): Promise<void> {
+    const { database, times, now } = this.options;
+    // Without an expiry, nothing is to happen after the last reminder.
+    const reach = times.expiry === null ? Math.max(0, ...times.reminders) : FIRST_SWEEP_MS;
+    const end = now();
+    for (let from = end - Math.min(since, FIRST_SWEEP_MS, reach); from < end; from += SLICE_MS) {
+      let after = firstIdAt(from);
+      let found = SWEEP_BATCH;
+      while (found === SWEEP_BATCH) {
+        if (this.stopped) return;
+        const missing = await database.read<{ id: string }>(
+          `SELECT o.id FROM orders o LEFT JOIN timers t ON t.order_id = o.id
+           WHERE o.id > ? AND o.id < ? AND o.status IN ('PENDING', 'AWAITING_PAYMENT') AND t.order_id IS NULL
+           ORDER BY o.id LIMIT ${SWEEP_BATCH}`,
+          [after, firstIdAt(from + SLICE_MS)],
+        );
+        const rows = missing.map(({ id }) => ({ order_id: id, kind: 'START', due_at: now() }));
+        if (rows.length > 0) await database.transaction((tx) => tx.insertNew('timers', ['order_id'], rows));
+        found = missing.length;
+        after = missing.at(-1)?.id ?? after;
+        await breath();
+      }
     }
-    this.swept = began;
   }
 }
 
 /** Reminders are one label, however many there are. */
 const labelOf = (kind: TimerKind): string => kind.replace(/_\d+$/, '');
-
-const STATUSES: Readonly<Record<Stage, readonly string[]>> = {
-  UNPAID: ['PENDING', 'AWAITING_PAYMENT'],
-  PAID: ['PAID'],
-  PROCESSING: ['PROCESSING'],
-  OVER: [],
-};

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { OrderTimes } from '../../shared/config/order-times.js';
 import type { OrderState } from '../../shared/events/states.js';
 import { decide, evolve, type Attempt, type OrderEvent } from './order.js';
-import { firstTimer, stageOf, tick, timedStages, type TimerKind } from './timetable.js';
+import { firstTimer, stageOf, tick, type TimerKind } from './timetable.js';
 
 const H = 3_600_000;
 const BEGUN = 1_000_000 * H;
@@ -160,13 +160,6 @@ test('orders that are over are left alone, whatever timer they have', () => {
         .then(null, null);
     }
   }
-});
-
-test('the clock has something to do where something is set', () => {
-  expect(timedStages(times)).toEqual(['UNPAID']);
-  expect(timedStages({ reminders: [], expiry: null, processing: 1, completion: 1 })).toEqual(['PAID', 'PROCESSING']);
-  expect(timedStages({ ...times, reminders: [] })).toEqual(['UNPAID']);
-  expect(timedStages({ ...times, expiry: null })).toEqual(['UNPAID']);
 });
 
 test('however late and irregularly the clock is looked at, reminders rise, the end comes once and time passes', () => {

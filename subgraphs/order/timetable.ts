@@ -29,15 +29,6 @@ export function stageOf(order: OrderState): Stage {
   return order.status === 'PAID' || order.status === 'PROCESSING' ? order.status : 'OVER';
 }
 
-/** The stages in which the clock has something to do. */
-export function timedStages({ reminders, expiry, processing, completion }: OrderTimes): Stage[] {
-  const stages: Stage[] = [];
-  if (reminders.length > 0 || expiry !== null) stages.push('UNPAID');
-  if (processing !== null) stages.push('PAID');
-  if (completion !== null) stages.push('PROCESSING');
-  return stages;
-}
-
 /** The timer of an order that has none yet; null if the clock does nothing to it. Reminders that were due by `now` are past. */
 export function firstTimer(order: OrderState, times: OrderTimes, now: number): Timer | null {
   switch (stageOf(order)) {

@@ -59,10 +59,15 @@ export function userCommands({
   readonly now: () => number;
 }): UserCommands {
   /** A new address is written to, whoever reads mail there. Administrators may have as many written to as they like. */
-  const countChange = async ({ identity }: CommandContext, id: string, email: string | undefined): Promise<void> => {
-    if (email === undefined || identity.role === 'ADMIN') return;
+  const countChange = async (
+    { identity }: CommandContext,
+    { id, email, expectedVersion }: Pick<UpdateUser, 'id' | 'email' | 'expectedVersion'>,
+  ): Promise<void> => {
+    if (typeof email !== 'string' || identity.role === 'ADMIN') return;
     const before = (await store.find(database, [id])).get(id);
     if (before === undefined || emailKey(before.email) === emailKey(email)) return;
+    // Refused whatever happens meanwhile, so nobody will be written to. A version to come may be the right one by then.
+    if (before.deleted || (expectedVersion ?? before.version) < before.version) return;
     await throttle.beginChange({ email, address: identity.address });
   };
 
@@ -90,7 +95,7 @@ export function userCommands({
       const email = typeof input.email === 'string' ? parseEmail(input.email, 'email') : undefined;
       const role = input.role ?? undefined;
       const locale = input.locale ?? undefined;
-      await countChange(context, id, email);
+      await countChange(context, { id, email, expectedVersion: input.expectedVersion });
       return commands.run(context, {
         mutation: 'updateUser',
         input,

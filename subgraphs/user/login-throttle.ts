@@ -39,6 +39,7 @@ const LIMITS = {
 
 type Counted = keyof typeof LIMITS;
 type Login = 'pair' | 'account' | 'address';
+type Counters = Readonly<Partial<Record<Counted, string>>>;
 
 /** The first wait, unless the limit has its own; it doubles with every further failure. */
 const FIRST_WAIT_MS = 1_000; // 1 second
@@ -102,27 +103,37 @@ export class LoginThrottle {
     return this.count({ change: idOf('change', emailKey(email)), mail: idOf('mail', placeOf(address)) });
   }
 
-  private async count(counters: Readonly<Partial<Record<Counted, string>>>): Promise<void> {
+  /**
+   * Counts an address as `beginChange` does, of somebody who registers with it, in the transaction that makes them: where the
+   * address is taken nobody is written to, and nothing is counted. @throws AppError RATE_LIMITED as above
+   */
+  beginAddress(tx: Transaction, email: string): Promise<void> {
+    return this.countIn(tx, { change: idOf('change', emailKey(email)) }, this.now());
+  }
+
+  private async count(counters: Counters): Promise<void> {
     const now = this.now();
     this.purgeSometimes(now);
-    await this.database.transaction(async (tx) => {
-      const rows = await lockAll(tx, Object.values(counters), now);
-      const trusted = (rows.get(counters.pair ?? '')?.trusted_until ?? 0) > now;
-      const counted = Object.entries(counters).filter(([kind]) => !(kind === 'account' && trusted));
-      const wait = Math.max(...counted.map(([kind, id]) => waitOf(rows.get(id), LIMITS[kind as Counted], now)));
-      // Rolled back: else whoever is refused could fill the table with invented addresses.
-      if (wait > 0) throw tooMany(wait);
-      for (const [, id] of counted) {
-        const row = rows.get(id);
-        const failures = (row === undefined || now - row.failed_at > FORGET_MS ? 0 : row.failures) + 1;
-        await tx.execute('UPDATE login_failures SET failures = ?, failed_at = ?, expires_at = ? WHERE counter = ?', [
-          failures,
-          now,
-          Math.max(now + FORGET_MS, row?.trusted_until ?? 0),
-          id,
-        ]);
-      }
-    });
+    await this.database.transaction((tx) => this.countIn(tx, counters, now));
+  }
+
+  private async countIn(tx: Transaction, counters: Counters, now: number): Promise<void> {
+    const rows = await lockAll(tx, Object.values(counters), now);
+    const trusted = (rows.get(counters.pair ?? '')?.trusted_until ?? 0) > now;
+    const counted = Object.entries(counters).filter(([kind]) => !(kind === 'account' && trusted));
+    const wait = Math.max(...counted.map(([kind, id]) => waitOf(rows.get(id), LIMITS[kind as Counted], now)));
+    // Rolled back: else whoever is refused could fill the table with invented addresses.
+    if (wait > 0) throw tooMany(wait);
+    for (const [, id] of counted) {
+      const row = rows.get(id);
+      const failures = (row === undefined || now - row.failed_at > FORGET_MS ? 0 : row.failures) + 1;
+      await tx.execute('UPDATE login_failures SET failures = ?, failed_at = ?, expires_at = ? WHERE counter = ?', [
+        failures,
+        now,
+        Math.max(now + FORGET_MS, row?.trusted_until ?? 0),
+        id,
+      ]);
+    }
   }
 
   /** It was no failure after all: the account starts anew, and the place is trusted. */

@@ -130,6 +130,7 @@ export function loginCommands(deps: LoginDeps): LoginCommands {
           const verification = newVerification(at);
           const decided = decide(null, { type: 'create', id, name, email, role: 'USER', locale, at, verification });
           const created = await store.save(tx, null, decided, context.traceparent);
+          await throttle.beginAddress(tx, email);
           await save(tx, id, hash);
           return created;
         },

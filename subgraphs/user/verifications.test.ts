@@ -145,6 +145,20 @@ describe('whoever registers', () => {
   });
 });
 
+test('an address is written to once a minute, however often somebody registers with it', async () => {
+  const email = newEmail();
+  const input = { name: 'Ana', email, password: 'correct horse battery' };
+  const { id } = await register(email);
+  for (let taken = 0; taken < 2; taken++) {
+    expect(await user.refusal(REGISTER, { input }, at())).toEqual({ code: 'CONFLICT', field: 'email' });
+  }
+  await user.ok(DELETE, { input: { id } }, userIdentity(id));
+  expect(await user.refusal(REGISTER, { input }, at())).toMatchObject({ code: 'RATE_LIMITED' });
+  expect(await user.database.read('SELECT id FROM users WHERE email = ?', [email])).toEqual([]);
+  clock += MINUTE;
+  expect((await register(email)).verified).toBe(false);
+});
+
 test('somebody whom an administrator makes is not written to', async () => {
   const input = { name: 'Ana', email: newEmail(), locale: 'PT' };
   const { createUser } = await user.ok<{ createUser: { user: Person } }>(CREATE, { input });
@@ -241,8 +255,10 @@ describe('another address', () => {
   test('is written to once a minute, however many want it to be theirs', async () => {
     const target = newEmail();
     const people = await Promise.all([register(), register()]);
-    const change = ({ id }: Person, email: string) =>
-      user.refusal(UPDATE, { input: { id, email } }, { ...userIdentity(id), address: newId() });
+    const change = ({ id }: Person, email: string, more: object = {}) =>
+      user.refusal(UPDATE, { input: { id, email, ...more } }, { ...userIdentity(id), address: newId() });
+    // Refused whatever the address is, so it is not counted.
+    expect(await change(people[0], target, { expectedVersion: 1 })).toMatchObject({ code: 'CONFLICT' });
     expect(await change(people[0], target)).toBeUndefined();
     expect(await change(people[0], newEmail())).toBeUndefined();
     expect(await change(people[1], target)).toMatchObject({ code: 'RATE_LIMITED' });

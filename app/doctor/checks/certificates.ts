@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { resolveSrv } from 'node:dns/promises';
 import type { EngineSettings } from '../../../shared/config/engines.js';
+import type { TlsOptions } from '../../../shared/config/tls.js';
 import { ok, problem, skipped, warning, type Check, type Finding } from '../check.js';
 import { certificateOf, type Target } from '../tls.js';
 import type { Subject } from '../subject.js';
@@ -83,21 +84,24 @@ async function targetsOf({ config }: Subject): Promise<Target[]> {
 
 async function engineTargets({ mysql, kafka, mongo }: Extract<EngineSettings, { kind: 'servers' }>): Promise<Target[]> {
   const targets: Target[] = [];
-  if (mysql.tls !== undefined) targets.push({ ...target('MySQL', new URL(mysql.url).host, 3306), greets: true });
-  if (kafka.tls !== undefined) targets.push(...kafka.brokers.map((broker) => target('Kafka', broker, 9092)));
+  if (mysql.tls !== undefined) {
+    targets.push({ ...target('MySQL', new URL(mysql.url).host, 3306, mysql.tls), greets: true });
+  }
+  if (kafka.tls !== undefined) targets.push(...kafka.brokers.map((broker) => target('Kafka', broker, 9092, kafka.tls)));
   if (mongo.tls !== undefined) {
-    for (const host of await mongoHosts(mongo.url)) targets.push(target('MongoDB', host, 27017));
+    for (const host of await mongoHosts(mongo.url)) targets.push(target('MongoDB', host, 27017, mongo.tls));
   }
   return targets;
 }
 
-function target(server: string, address: string, usual: number): Target {
+function target(server: string, address: string, usual: number, own?: TlsOptions): Target {
   const [, host = address, port = String(usual)] = /^(.*?)(?::(\d+))?$/.exec(address) ?? [];
   return {
     title: `${server} at ${address}`,
     host: host.replace(/^\[(.*)\]$/, '$1'),
     port: Number(port),
     greets: false,
+    ...(own && { own }),
   };
 }
 

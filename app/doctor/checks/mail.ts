@@ -1,6 +1,7 @@
 import { createTransport } from 'nodemailer';
 import type { Config } from '../../../shared/config/config.js';
 import { formatDuration } from '../../../shared/time/duration.js';
+import { needsTls } from '../../../subgraphs/user/mail/smtp.js';
 import { NotChecked, ok, problem, skipped, warning, type Check, type Finding } from '../check.js';
 import { hasTable } from './databases.js';
 import { reasonOf } from '../words.js';
@@ -8,8 +9,6 @@ import { reasonOf } from '../words.js';
 const area = 'mail';
 
 const ANSWER_MS = 5_000;
-
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 /** A mail is sent within seconds, unless the server puts it off. */
 const LATE_MS = 300_000; // 5 minutes
@@ -20,11 +19,10 @@ const server: Check = {
   async run({ config, secrets }) {
     const { smtpUrl } = config.mail;
     if (smtpUrl === undefined) return [noServer(config)];
-    const { host, hostname, username } = new URL(smtpUrl);
+    const url = new URL(smtpUrl);
+    const { host } = url;
     const limits = { connectionTimeout: ANSWER_MS, greetingTimeout: ANSWER_MS, socketTimeout: ANSWER_MS };
-    // As those who send: a password crosses no network in the clear.
-    const requireTLS = username !== '' && !LOOPBACK.test(hostname);
-    const transport = createTransport({ url: smtpUrl, requireTLS, ...limits });
+    const transport = createTransport({ url: smtpUrl, requireTLS: needsTls(url), ...limits });
     try {
       // Says hello and logs in; hands in nothing.
       await transport.verify();

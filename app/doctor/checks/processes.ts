@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { Supergraph } from '@apollo/federation-internals';
 import { hashOf } from '../../../gateway/federation.js';
-import { hostInUrl, SUBGRAPHS, type Config, type SubgraphName } from '../../../shared/config/config.js';
+import { hostInUrl, reachable, SUBGRAPHS, type Config, type SubgraphName } from '../../../shared/config/config.js';
 import { ANONYMOUS, IDENTITY_HEADER, signIdentity } from '../../../shared/identity/identity.js';
 import builtIn from '../../../supergraph.graphql';
 import { PROCESS_NAMES, PROCESSES } from '../../processes.js';
@@ -37,7 +37,7 @@ interface Listener {
   readonly always: boolean;
 }
 
-const baseOf = (host: string): string => hostInUrl(host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host);
+const baseOf = (host: string): string => hostInUrl(reachable(host));
 
 /** Where every process is, as the gateway would find it. */
 function listenersOf(config: Config): Listener[] {

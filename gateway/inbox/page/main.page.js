@@ -70,7 +70,10 @@ function show() {
   byId('to').textContent = mail.to.name === '' ? mail.to.address : `${mail.to.name} <${mail.to.address}>`;
   byId('sent').textContent = new Date(mail.sentAt).toLocaleString();
   byId('text').textContent = mail.text;
-  byId('frame').src = new URL(`inbox/messages/${encodeURIComponent(mail.id)}`, document.baseURI).href;
+  const source = new URL(`inbox/messages/${encodeURIComponent(mail.id)}`, document.baseURI);
+  // It may be among the newest of one person only.
+  source.search = messagesUrl.search;
+  byId('frame').src = source.href;
 }
 
 function clock(instant) {

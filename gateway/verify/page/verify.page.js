@@ -1,8 +1,19 @@
-/** Confirms the address as soon as the page is open, and asks for another mail. */
+/** Confirms the address as soon as somebody sees the page, and asks for another mail. */
 
 const VERIFY = 'mutation VerifyEmail($token: String!) { verifyEmail(input: { token: $token }) { user { id } } }';
 const RESEND =
   'mutation ResendVerification($email: String!) { resendVerification(input: { email: $email }) { accepted } }';
+
+/** What is shown for an answer: by its reason or else its code. As the gateway has it for those without this script. */
+const VERIFIED = {
+  done: 'confirmed',
+  VALIDATION: 'invalid',
+  USED: 'used',
+  EXPIRED: 'expired',
+  CHANGED: 'changed',
+  failed: 'failed',
+};
+const RESENT = { done: 'sent', VALIDATION: 'address', RATE_LIMITED: 'slow', failed: 'unsent' };
 
 const main = document.querySelector('main');
 const confirmForm = document.getElementById('confirm');
@@ -26,18 +37,14 @@ async function ask(query, variables) {
   return errors?.[0]?.extensions ?? (data == null ? { code: 'INTERNAL' } : undefined);
 }
 
-/** `wrong` is shown for VALIDATION. As the gateway does it for those without this script. */
-async function run(query, variables, done, wrong) {
+async function run(query, variables, outcomes) {
   show('working');
   const error = await ask(query, variables).catch(() => ({ code: 'OFFLINE' }));
-  if (error === undefined) show(done);
-  else if (error.code === 'VALIDATION') show(wrong);
-  else if (error.code === 'INVALID_STATE') show(String(error.reason).toLowerCase());
-  else if (error.code === 'RATE_LIMITED') show('slow');
-  else show('failed');
+  if (error === undefined) show(outcomes.done);
+  else show(outcomes[error.reason ?? error.code] ?? outcomes.failed);
 }
 
-const verify = () => run(VERIFY, { token: confirmForm.elements.token.value }, 'confirmed', 'invalid');
+const verify = () => run(VERIFY, { token: confirmForm.elements.token.value }, VERIFIED);
 
 confirmForm.addEventListener('submit', (event) => {
   event.preventDefault();
@@ -45,7 +52,11 @@ confirmForm.addEventListener('submit', (event) => {
 });
 resendForm.addEventListener('submit', (event) => {
   event.preventDefault();
-  void run(RESEND, { email: resendForm.elements.email.value }, 'sent', 'address');
+  void run(RESEND, { email: resendForm.elements.email.value }, RESENT);
 });
 
-if (main.dataset.state === 'asking') void verify();
+if (main.dataset.state === 'asking') {
+  // A browser that only prepares for a click has not been told to open the link.
+  if (document.prerendering) document.addEventListener('prerenderingchange', () => void verify(), { once: true });
+  else void verify();
+}

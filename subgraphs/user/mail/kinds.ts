@@ -47,6 +47,8 @@ export function occasionOf(event: MailedEvent): Occasion {
   }
   const { order } = event.data;
   const { id: orderId, userId } = order;
+  // Whoever cancels says why in words of their own, these too; somebody who has paid is told what comes back.
+  const expired = order.cancelReason === PAYMENT_EXPIRED && order.payment?.status !== 'COMPLETED';
   switch (event.type) {
     case 'order.awaiting_payment':
       return { kind: 'ORDER_CONFIRMATION', userId, orderId, data: { order } };
@@ -55,11 +57,6 @@ export function occasionOf(event: MailedEvent): Occasion {
     case 'order.payment_reminder':
       return { kind: 'REMINDER', userId, orderId, data: { order, reminder: event.data.reminder } };
     case 'order.canceled':
-      return {
-        kind: order.cancelReason === PAYMENT_EXPIRED ? 'EXPIRY' : 'CANCELLATION',
-        userId,
-        orderId,
-        data: { order },
-      };
+      return { kind: expired ? 'EXPIRY' : 'CANCELLATION', userId, orderId, data: { order } };
   }
 }

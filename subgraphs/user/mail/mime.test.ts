@@ -4,7 +4,7 @@ import { newId } from '../../../shared/ids/ids.js';
 import { Composer } from './compose.js';
 import { rowFor } from './mails.js';
 import { encode, UnusableAddress } from './mime.js';
-import { displayName } from './names.js';
+import { displayName, greetable } from './names.js';
 import { orderOf, person, SENDER, TOKENS } from './testing.js';
 
 const record = { topic: 'orders', key: 'k', value: '', headers: {}, partition: 0, offset: 0, timestamp: 1 };
@@ -112,6 +112,36 @@ test.each(['João Silva', "D'Ávila, M.", '山田太郎', 'Ana'])('the name %s a
   const bytes = words.replace(/=([0-9A-F]{2})/g, (_, code: string) => String.fromCharCode(parseInt(code, 16)));
   expect(Buffer.from(bytes, 'latin1').toString()).toContain(name);
 });
+
+test.each([
+  'Win a prize at www.evil.example',
+  'evil.example',
+  'evil\u3002example',
+  'evil\uFF61example',
+  'evil\uFF0Eexample',
+  'call 0800 now',
+  'call 08 00 now',
+  '0-8-0-0',
+  '0 8 0 0',
+  'zero 8 and 0 and 0 and 1',
+  '\u0660\u0668 \u0660\u0660',
+  '\uFF10\uFF18\uFF10\uFF10',
+  'Congratulations! You won',
+  'x'.repeat(61),
+])(
+  'the name %j, which could be more than a name, stands neither in the greeting nor beside the address',
+  async (name) => {
+    expect(greetable(name)).toBe('');
+    expect((await headersOf({ name, email: 'ana@example.com' })).get('to')).toBe('ana@example.com');
+  },
+);
+
+test.each(['João da Silva', "D'Ávila, M.", 'Henry VIII', 'Ana 007', '山田太郎', 'x'.repeat(60)])(
+  'people called %s are greeted so',
+  (name) => {
+    expect(greetable(name)).toBe(name);
+  },
+);
 
 test.each([
   'ana@example.com\r\nRCPT TO:<victim@example.com>',

@@ -1,5 +1,5 @@
 import type { Mail } from './compose.js';
-import { displayName, isAddress } from './names.js';
+import { displayName, greetable, isAddress } from './names.js';
 
 /** Nobody can be reached there, and it could be read as more than one address. */
 export class UnusableAddress extends Error {
@@ -21,7 +21,8 @@ export async function encode(mail: Mail): Promise<Buffer> {
   const domain = messageId.slice(messageId.lastIndexOf('@') + 1, -1);
   return new MailComposer({
     from: { name: displayName(mail.from.name), address: mail.from.address },
-    to: { name: displayName(mail.to.name), address: mail.to.address },
+    // Shown as largely as the subject, so no more may stand there than in the greeting.
+    to: { name: displayName(greetable(mail.to.name)), address: mail.to.address },
     subject,
     text,
     html,

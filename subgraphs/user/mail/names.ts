@@ -22,10 +22,13 @@ export function displayName(name: string): string {
   return /@|=\?|\?=/.test(plain.normalize('NFKC')) ? '' : [...plain].slice(0, LONGEST).join('').trim();
 }
 
-/** The name to greet somebody by; '' for one that could be more than a name: an address, a link, a sentence. */
+/**
+ * The name by which a mail speaks of whom it is for; '' for one that could be more than a name: an address, a link, a
+ * number to call.
+ */
 export function greetable(name: string): string {
   const plain = flat(name);
-  const strange = /[@:/\\<>()[\]{}=?!|"]|www|\.\S|\d{4}/iu.test(plain.normalize('NFKC'));
+  const strange = /[@:/\\<>()[\]{}=?!|"]|www|[.。]\S|(?:\p{Nd}\P{Nd}*){4}/iu.test(plain.normalize('NFKC'));
   return strange || [...plain].length > LONGEST ? '' : plain;
 }
 

@@ -19,6 +19,9 @@ export const SMTP_CONNECTIONS = 5;
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/;
 
+/** Whether a server must be spoken to over TLS: a password crosses no network in the clear, whatever it offers. */
+export const needsTls = ({ username, hostname }: URL): boolean => username !== '' && !LOOPBACK.test(hostname);
+
 /** Says that who we are is the matter, whatever command it answers. */
 const NOT_LET_IN: ReadonlySet<number> = new Set([530, 534, 535, 538, 454]);
 
@@ -26,7 +29,7 @@ const NOT_LET_IN: ReadonlySet<number> = new Set([530, 534, 535, 538, 454]);
 export function smtpTransport(smtpUrl: string, times: SmtpTimes = TIMES): MailTransport {
   let transporter: Promise<Transporter> | undefined;
   const streams = new WeakMap<Buffer, Readable>();
-  const { host, hostname, username } = new URL(smtpUrl);
+  const url = new URL(smtpUrl);
   const open = async (): Promise<Transporter> => {
     const { createTransport } = await import('nodemailer');
     const mailer = createTransport({
@@ -38,8 +41,7 @@ export function smtpTransport(smtpUrl: string, times: SmtpTimes = TIMES): MailTr
       greetingTimeout: times.connectMs,
       socketTimeout: times.silenceMs,
       dnsTimeout: times.connectMs,
-      // A password crosses no network in the clear, whatever somebody in between says the server can do.
-      requireTLS: username !== '' && !LOOPBACK.test(hostname),
+      requireTLS: needsTls(url),
       url: smtpUrl,
     });
     // Only the stream itself tells whether the server had a byte of the mail.
@@ -55,7 +57,7 @@ export function smtpTransport(smtpUrl: string, times: SmtpTimes = TIMES): MailTr
     return mailer;
   };
   return {
-    name: `the mail server ${host}`,
+    name: `the mail server ${url.host}`,
     async send(mail, signal) {
       let raw: Buffer;
       try {

@@ -21,6 +21,6 @@ export interface MailTransport {
    * copy. When the signal aborts, the attempt is broken off and answered.
    */
   send(mail: Mail, signal: AbortSignal): Promise<Delivery>;
-  /** Breaks off what is under way. */
+  /** Breaks off what is under way, which is answered then, and takes nothing more. Safe to call twice. */
   close(): Promise<void>;
 }

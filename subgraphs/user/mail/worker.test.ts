@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { DatabaseEngine } from '../../../shared/database/contract.js';
 import { testDatabases } from '../../../shared/database/testing.js';
 import { RowLetters } from '../../../shared/dead-letters/rows.js';
+import { EngineUnavailable } from '../../../shared/errors/errors.js';
 import type { UserState } from '../../../shared/events/states.js';
 import { silentLogger } from '../../../shared/observability/logger.js';
 import { createMetrics } from '../../../shared/observability/metrics.js';
@@ -13,6 +14,7 @@ import { until } from '../../../tests/until.js';
 import type { MailKind } from './kinds.js';
 import { requestMails } from './reaction.js';
 import { smtpTransport } from './smtp.js';
+import type { MailTransport } from './transport.js';
 import { MailServer, openProcess, orderEvent, orderOf, person, save, saying, verificationOf } from './testing.js';
 import type { MailProcess } from './testing.js';
 import type { MailWorkerOptions } from './worker.js';
@@ -119,14 +121,17 @@ describe('what is of no use any more is dropped', () => {
     const users: UserState[] = [];
     for (let index = 0; index < 4; index++) users.push(await save(one, person()));
     const [late, used, moved, fresh] = users as [UserState, UserState, UserState, UserState];
+    const respelled = { ...fresh, email: fresh.email.replace(/^[^@]+/, (local) => local.toUpperCase()) };
     for (const user of users)
       await one.hear(await verificationOf(one, user, { at: now, ttl: user === late ? 1_000 : 600_000 }));
     await save(one, { ...used, verified: true });
     await save(one, { ...moved, email: 'elsewhere@example.com' });
+    // The same address: no other mail goes out for it.
+    await save(one, respelled);
     now += 1_000;
     await one.worker.start();
     await becomes(one, 'DROPPED', 'DROPPED', 'DROPPED', 'SENT');
-    expect(server.received.map(({ to }) => to)).toEqual([[fresh.email]]);
+    expect(server.received.map(({ to }) => to)).toEqual([[respelled.email]]);
     const reasons = new Map((await one.rows()).map(({ user_id, reason }) => [user_id, reason]));
     expect(users.map(({ id }) => reasons.get(id))).toEqual([
       'The link has expired.',
@@ -205,6 +210,49 @@ describe('a mail server that is away', () => {
     await becomes(one, ...Array.from({ length: 30 }, () => 'SENT'));
     expect(new Set(server.received.map(({ messageId }) => messageId)).size).toBe(30);
     expect(server.received).toHaveLength(30);
+  });
+
+  test('is asked by one mail at a time where it hangs as well', async () => {
+    server.onConnect = () => saying(554, 'Go away');
+    let [open, most] = [0, 0];
+    const smtp = smtpTransport(server.url, { connectMs: 500, silenceMs: 200 });
+    const transport: MailTransport = {
+      ...smtp,
+      async send(mail, signal) {
+        most = Math.max(most, ++open);
+        return smtp.send(mail, signal).finally(() => open--);
+      },
+    };
+    const one = await newProcess({ transport });
+    const user = await save(one, person());
+    for (let index = 0; index < 10; index++) await one.hear(orderEvent('paid', orderOf(user.id)));
+    await one.worker.start();
+    // Those of the first moment came together.
+    await until(() => server.connections > 6);
+    let hung = 0;
+    server.onConnect = () => null;
+    server.onRecipient = () => {
+      hung += 1;
+      return new Promise(() => undefined);
+    };
+    [most] = [open];
+    await until(() => hung > 3);
+    expect(most).toBe(1);
+    server.onRecipient = () => Promise.resolve(null);
+    await becomes(one, ...Array.from({ length: 10 }, () => 'SENT'));
+  });
+
+  test('that hangs when the worker stops is broken off, and the attempt counts as answered', async () => {
+    let asked = 0;
+    server.onRecipient = () => {
+      asked += 1;
+      return new Promise(() => undefined);
+    };
+    const one = await withReceipt({ transport: smtpTransport(server.url, { connectMs: 60_000, silenceMs: 60_000 }) });
+    await one.worker.start();
+    await until(() => asked > 0);
+    await one.worker.stop();
+    expect(await one.rows()).toMatchObject([{ status: 'REQUESTED', attempts: 1, answers: 1, claimed_by: null }]);
   });
 
   test('that hangs before it has the mail is away; nothing was handed over', async () => {
@@ -334,6 +382,25 @@ describe('where nobody hears what became of a mail', () => {
     );
   });
 
+  test('the database going away before it is recorded, it is recorded when that is back, and not sent again', async () => {
+    const { rows, worker, ...one } = await withReceipt();
+    const { transaction } = one.database;
+    let away = 0;
+    server.onMail = () => {
+      one.database.transaction = () => {
+        away += 1;
+        return Promise.reject(new EngineUnavailable('database', new Error('gone')));
+      };
+      return Promise.resolve(null);
+    };
+    await worker.start();
+    await until(() => away >= 2);
+    one.database.transaction = transaction;
+    await becomes({ rows }, 'SENT');
+    expect(server.received).toHaveLength(1);
+    expect(await rows()).toMatchObject([{ attempts: 1 }]);
+  });
+
   test('workers that die of it again and again send it no third time', async () => {
     const { mails, event, rows, database, ...one } = await withReceipt();
     for (let claims = 0; claims < 2; claims++) await until(async () => (await mails.claim(Date.now(), 0, 1)).length);
@@ -342,6 +409,8 @@ describe('where nobody hears what became of a mail', () => {
     expect(server.received).toEqual([]);
     const [letter] = await database.read<ParkedRow>('SELECT * FROM parked');
     expect(letter).toMatchObject({ event_id: event.id, state: 'DEAD', error: expect.stringContaining('twice') });
+    // Nobody has asked the server, so nothing is said of it.
+    expect((await one.worker.checks())[0]).toEqual({ name: 'mail', ok: true });
   });
 });
 
@@ -366,6 +435,7 @@ test('every event leads to its kind of mail', async () => {
   const one = await newProcess();
   const { id, ...rest } = await save(one, person());
   const canceled = orderOf(id, { cancelReason: 'customer changed their mind' });
+  const payment = { paymentId: 'p', method: 'PIX', accountId: null, status: 'COMPLETED', reference: null } as const;
   await one.hear(
     await verificationOf(one, { id, ...rest }),
     orderEvent('awaiting', orderOf(id)),
@@ -373,9 +443,12 @@ test('every event leads to its kind of mail', async () => {
     orderEvent('reminder', orderOf(id)),
     orderEvent('canceled', canceled),
     orderEvent('canceled', orderOf(id, { cancelReason: 'PAYMENT_EXPIRED' })),
+    // Somebody's own words; they have paid.
+    orderEvent('canceled', orderOf(id, { cancelReason: 'PAYMENT_EXPIRED', payment })),
   );
   const kinds: MailKind[] = (await one.rows()).map(({ kind }) => kind);
   expect(kinds.sort()).toEqual([
+    'CANCELLATION',
     'CANCELLATION',
     'EXPIRY',
     'ORDER_CONFIRMATION',

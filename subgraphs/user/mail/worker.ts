@@ -7,6 +7,7 @@ import type { Outbox } from '../../../shared/outbox/outbox.js';
 import { Parked } from '../../../shared/reactions/parked.js';
 import type { Check } from '../../../shared/service/service.js';
 import type { WorkerPart } from '../../../shared/service/worker.js';
+import { emailKey } from '../../../shared/validation/text.js';
 import type { UserStore } from '../store.js';
 import type { Composer } from './compose.js';
 import { dataOf, recordOf, type MailRow, type Mails, type Waiting } from './mails.js';
@@ -40,6 +41,9 @@ export interface MailWorkerOptions {
 
 const LONGEST_AWAY_MS = 60_000; // a minute
 
+/** How long a stop lets the server answer: half of what the stop itself waits, so that what is broken off is recorded. */
+const BREAK_OFF_MS = 1_000; // 1 second
+
 const DAY = 86_400_000;
 const KEPT_MS = 30 * DAY;
 const PURGE_MS = 3_600_000; // an hour
@@ -65,6 +69,8 @@ class MailWorker implements WorkerPart {
   /** Since when in a row nothing got through, and until when nothing is tried. */
   private failures = 0;
   private pausedUntil = 0;
+  /** Attempts at this moment. */
+  private underWay = 0;
   private waiting: Waiting = { count: 0, oldest: null };
   private counted = -Infinity;
   private purged = -Infinity;
@@ -80,10 +86,10 @@ class MailWorker implements WorkerPart {
       onRequested: (listener) => mails.onRequested(listener),
       claim: (limit) => this.claim(limit),
       nextDue: async () => {
-        const due = transport === null ? null : await mails.nextDue();
+        const due = transport === null || this.isFindingOut ? null : await mails.nextDue();
         return due === null ? null : Math.max(due, this.pausedUntil);
       },
-      perform: (row) => this.attempt(row),
+      perform: (row) => this.perform(row),
       record: (performed) => this.record(performed),
       about: aboutRow,
     });
@@ -97,8 +103,11 @@ class MailWorker implements WorkerPart {
   }
 
   async stop(): Promise<void> {
+    const { transport } = this.options;
+    const breakOff = setTimeout(() => void transport?.close().catch(() => undefined), BREAK_OFF_MS);
     await this.worker.stop();
-    await this.options.transport?.close();
+    clearTimeout(breakOff);
+    await transport?.close();
   }
 
   /** Always ok: whatever happens to mails, they wait, and everything else goes on. */
@@ -117,9 +126,13 @@ class MailWorker implements WorkerPart {
   private async claim(limit: number): Promise<readonly MailRow[]> {
     const { mails, transport, now, leaseMs = 60_000 } = this.options;
     await this.lookAfter();
-    if (transport === null || now() < this.pausedUntil) return [];
-    // While the server is away one mail finds out whether it is back.
+    if (transport === null || this.isFindingOut || now() < this.pausedUntil) return [];
     return mails.claim(now(), leaseMs, this.failures > 0 ? 1 : limit);
+  }
+
+  /** While the server is away one mail finds out whether it is back, and the others wait for what comes of it. */
+  private get isFindingOut(): boolean {
+    return this.failures > 0 && this.underWay > 0;
   }
 
   /** Gauges, and rows that nobody needs any more. */
@@ -135,6 +148,17 @@ class MailWorker implements WorkerPart {
     if (performance.now() - this.purged >= PURGE_MS) {
       await mails.purge(now() - KEPT_MS);
       this.purged = performance.now();
+    }
+  }
+
+  private async perform(row: MailRow): Promise<Outcome> {
+    this.underWay += 1;
+    try {
+      const outcome = await this.attempt(row);
+      this.feel(outcome);
+      return outcome;
+    } finally {
+      this.underWay -= 1;
     }
   }
 
@@ -169,7 +193,9 @@ class MailWorker implements WorkerPart {
         [verification.id],
       );
       if (user.verified || (asked !== undefined && asked.used_at !== null)) return 'The address is confirmed.';
-      if (asked?.email !== user.email) return 'The user has another address.';
+      // Another spelling is the same address: no other mail goes out for it.
+      const same = asked !== undefined && emailKey(asked.email) === emailKey(user.email);
+      if (!same) return 'The user has another address.';
     }
     if (reminder !== undefined && row.order_id !== null) {
       if (reminder.expiresAt !== null && reminder.expiresAt <= now) return 'The order has expired.';
@@ -181,7 +207,6 @@ class MailWorker implements WorkerPart {
 
   private async record(performed: readonly Performed<MailRow, Outcome>[]): Promise<void> {
     const { database, store, mails, now } = this.options;
-    for (const { outcome } of performed) this.feel(outcome);
     const at = now();
     const judged = performed.map(({ task, outcome }) => ({ task, outcome, verdict: this.judge(task, outcome) }));
     const dying = judged.filter(({ verdict }) => verdict.type === 'end' && verdict.status === 'DEAD');
@@ -217,9 +242,11 @@ class MailWorker implements WorkerPart {
   }
 
   /** What an outcome says of the server: while nothing gets through, pauses grow. */
-  private feel({ type }: Outcome): void {
+  private feel(outcome: Outcome): void {
     const { now, awayMs = 1_000 } = this.options;
-    if (type === 'dropped' || type === 'unread') return;
+    const { type } = outcome;
+    // These did not ask it.
+    if (outcome === UNHEARD || type === 'dropped' || type === 'unread') return;
     if (type !== 'away' && type !== 'unknown') {
       this.failures = 0;
       this.pausedUntil = 0;
