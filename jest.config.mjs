@@ -8,11 +8,22 @@ export default {
     '\\.(graphql|html|css|svg|page\\.js)$': './ops/jest-text.mjs',
     '^.+\\.ts$': [
       '@swc/jest',
-      { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'es6' } },
+      {
+        jsc: {
+          target: 'es2022',
+          parser: { syntax: 'typescript' },
+          // `with { type: 'json' }`, which Node asks for.
+          experimental: { keepImportAttributes: true },
+        },
+        module: { type: 'es6' },
+      },
     ],
   },
   testMatch: ['**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', '/dist/', '\\.(int|faults|browser)\\.test\\.ts$'],
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   testTimeout: 30_000,
+  // A core less leaves the second one of two idle. Suites leave modules behind, so a worker is renewed now and then.
+  maxWorkers: '100%',
+  workerIdleMemoryLimit: '1GB',
 };
