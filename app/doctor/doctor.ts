@@ -54,7 +54,7 @@ export async function examine(env: Env, now: () => number, checks = CHECKS): Pro
   }
 }
 
-const TODO = 'See what else is wrong, and try again.';
+const REMEDY = 'See what else is wrong, and try again.';
 
 async function findingsOf(check: Check, subject: Subject): Promise<readonly Finding[]> {
   const { limitMs = LIMIT_MS } = check;
@@ -62,10 +62,10 @@ async function findingsOf(check: Check, subject: Subject): Promise<readonly Find
     return await within(
       limitMs,
       Promise.resolve().then(() => check.run(subject)),
-      () => [problem(`the answer did not come within ${limitMs / 1_000} s`, TODO)],
+      () => [problem(`the answer did not come within ${limitMs / 1_000} s`, REMEDY)],
     );
   } catch (error) {
     if (error instanceof NotChecked) return [skipped(`not checked: ${error.message}`)];
-    return [problem(`it cannot be looked at: ${reasonOf(error, subject.secrets)}`, TODO)];
+    return [problem(`it cannot be looked at: ${reasonOf(error, subject.secrets)}`, REMEDY)];
   }
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { errorBody } from '../../shared/graphql/errors.js';
 import { IDENTITY_HEADER, type Identity } from '../../shared/identity/identity.js';
 import type { Logger } from '../../shared/observability/logger.js';
+import { pageHeaders, pagePolicy } from '../pages.js';
 import style from './page/inbox.css';
 import page from './page/index.html';
 import main from './page/main.page.js';
@@ -13,20 +14,8 @@ const READER: Identity = { role: 'ADMIN', userId: '00000000-0000-0000-0000-00000
 
 const ANSWER_MS = 5_000; // 5 seconds
 
-/** Nothing but our own files; no markup is ever made of a text. A mail is in a frame of its own. */
-const PAGE_POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "connect-src 'self'",
-  "frame-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-  "require-trusted-types-for 'script'",
-  "trusted-types 'none'",
-].join('; ');
+/** A mail is in a frame of its own. */
+const PAGE_POLICY = pagePolicy({ 'frame-src': "'self'" });
 
 /** A mail is markup with styles and links, and nothing else: no scripts, no pictures, no forms, nobody's origin. */
 const MAIL_POLICY = [
@@ -86,7 +75,7 @@ export function registerInbox(app: FastifyInstance, { userUrl, tokens, log }: In
   };
 
   for (const [path, [type, text]] of Object.entries(FILES)) {
-    app.get(path, (_request, reply) => reply.headers(headersOf(type, PAGE_POLICY, 'no-cache')).send(text));
+    app.get(path, (_request, reply) => reply.headers(pageHeaders(type, PAGE_POLICY, 'no-cache')).send(text));
   }
 
   app.get<{ Querystring: { to?: unknown } }>('/inbox/messages', (request, reply) =>
@@ -106,16 +95,8 @@ export function registerInbox(app: FastifyInstance, { userUrl, tokens, log }: In
       const found = messages.find(({ id }) => id === request.params.id);
       if (found === undefined) return reply.code(404).send(errorBody('NOT_FOUND', 'There is no such mail.'));
       // Our own page may show it in a frame.
-      void reply.headers({ ...headersOf(HTML, MAIL_POLICY, 'no-store'), 'x-frame-options': 'SAMEORIGIN' });
+      void reply.headers({ ...pageHeaders(HTML, MAIL_POLICY, 'no-store'), 'x-frame-options': 'SAMEORIGIN' });
       return reply.send(found.html);
     }),
   );
 }
-
-const headersOf = (type: string, policy: string, caching: string) => ({
-  'content-type': type,
-  'content-security-policy': policy,
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-  'cache-control': caching,
-});

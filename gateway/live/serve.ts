@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { pageHeaders, pagePolicy } from '../pages.js';
 import elements from './page/elements.page.js';
 import following from './page/following.page.js';
 import graph from './page/graph.page.js';
@@ -9,20 +10,6 @@ import main from './page/main.page.js';
 import order from './page/order.page.js';
 import style from './page/live.css';
 import timeline from './page/timeline.page.js';
-
-/** Nothing but our own files and our own graph, over HTTP and WebSocket; no markup is ever made of a text. */
-const CONTENT_SECURITY_POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-  "require-trusted-types-for 'script'",
-  "trusted-types 'none'",
-].join('; ');
 
 const SCRIPT = 'text/javascript; charset=utf-8';
 
@@ -42,16 +29,6 @@ const FILES: Readonly<Record<string, readonly [type: string, text: string]>> = {
 /** Serves the page that follows one order, at `/live`. It asks the graph for everything, as any client does. */
 export function registerLive(app: FastifyInstance): void {
   for (const [path, [type, text]] of Object.entries(FILES)) {
-    app.get(path, (_request, reply) =>
-      reply
-        .headers({
-          'content-type': type,
-          'content-security-policy': CONTENT_SECURITY_POLICY,
-          'x-content-type-options': 'nosniff',
-          'referrer-policy': 'no-referrer',
-          'cache-control': 'no-cache',
-        })
-        .send(text),
-    );
+    app.get(path, (_request, reply) => reply.headers(pageHeaders(type, pagePolicy(), 'no-cache')).send(text));
   }
 }

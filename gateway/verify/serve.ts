@@ -3,31 +3,17 @@ import { AppError } from '../../shared/errors/errors.js';
 import { ANONYMOUS } from '../../shared/identity/identity.js';
 import { clientAddress } from '../addresses.js';
 import type { Admission } from '../admission.js';
+import { pageHeaders, pagePolicy } from '../pages.js';
 import type { RunOperation } from '../run.js';
 import { languageOf, verifyPage, type State } from './page.js';
 import script from './page/verify.page.js';
 import style from './page/verify.css';
 
-/** Nothing but our own files, our own graph and our own forms; no markup is ever made of a text. */
-const CONTENT_SECURITY_POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'self'",
-  "frame-ancestors 'none'",
-  "require-trusted-types-for 'script'",
-  "trusted-types 'none'",
-].join('; ');
-
-const HEADERS = {
-  'content-security-policy': CONTENT_SECURITY_POLICY,
-  'x-content-type-options': 'nosniff',
+const headersOf = (type: string, caching: 'no-cache' | 'no-store') => ({
+  ...pageHeaders(`${type}; charset=utf-8`, pagePolicy({ 'form-action': "'self'" }), caching),
   // The link is in the address, so others are told nothing; with `no-referrer` our own form would come from nowhere.
   'referrer-policy': 'same-origin',
-};
+});
 
 const VERIFY = 'mutation VerifyEmail($token: String!) { verifyEmail(input: { token: $token }) { user { id } } }';
 const RESEND =
@@ -70,20 +56,13 @@ export function registerVerify(app: FastifyInstance, { admission, run, trustedPr
   };
   const page = ({ headers }: FastifyRequest, state: State, token?: string) =>
     verifyPage(languageOf(headers['accept-language']), state, token);
-  const html = {
-    ...HEADERS,
-    'content-type': 'text/html; charset=utf-8',
-    'cache-control': 'no-store',
-    vary: 'accept-language',
-  };
+  const html = { ...headersOf('text/html', 'no-store'), vary: 'accept-language' };
 
   app.get('/verify', (request, reply) =>
     reply.headers(html).send(page(request, 'asking', valueOf(request.query, 'token'))),
   );
   const file = (path: string, type: string, text: string) =>
-    app.get(path, (_request, reply) =>
-      reply.headers({ ...HEADERS, 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-cache' }).send(text),
-    );
+    app.get(path, (_request, reply) => reply.headers(headersOf(type, 'no-cache')).send(text));
   file('/verify/verify.css', 'text/css', style);
   file('/verify/verify.page.js', 'text/javascript', script);
 

@@ -10,7 +10,7 @@ const area = 'clocks';
 const NOTEWORTHY_MS = 1_000;
 const INTOLERABLE_MS = 5_000;
 
-const TODO = 'Keep the clocks of all machines right, with chrony or systemd-timesyncd.';
+const REMEDY = 'Keep the clocks of all machines right, with chrony or systemd-timesyncd.';
 
 const servers: Check = {
   name: 'clocks',
@@ -42,7 +42,7 @@ function clockFinding(whose: string, off: number): Finding {
   const size = Math.abs(off);
   if (size <= NOTEWORTHY_MS) return ok(`${whose} right, to a second`);
   const what = `${whose} ${(size / 1_000).toFixed(1)} s ${off > 0 ? 'ahead of' : 'behind'} this machine’s`;
-  return size > INTOLERABLE_MS ? problem(what, TODO) : warning(what, TODO);
+  return size > INTOLERABLE_MS ? problem(what, REMEDY) : warning(what, REMEDY);
 }
 
 const records: Check = {
@@ -55,7 +55,7 @@ const records: Check = {
     const ahead = await log.ahead(topics, subject.now());
     if (ahead <= NOTEWORTHY_MS) return [ok('no event comes from the future')];
     const what = `events bear times ${(ahead / 1_000).toFixed(0)} s or more after this machine’s clock: that of a worker is ahead, or this one is behind`;
-    return [ahead > INTOLERABLE_MS ? problem(what, TODO) : warning(what, TODO)];
+    return [ahead > INTOLERABLE_MS ? problem(what, REMEDY) : warning(what, REMEDY)];
   },
 };
 
