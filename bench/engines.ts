@@ -124,7 +124,7 @@ async function relayRate({ eventLog, openDatabase }: Engines): Promise<number> {
   await database.migrate();
   const outbox = new Outbox('tributary/order', Date.now);
   for (let index = 0; index < EVENTS; index += BATCH) {
-    await database.transaction((tx) => outbox.append(tx, Array.from({ length: BATCH }, orderCreated)));
+    await database.transaction(async (tx) => outbox.append(tx, Array.from({ length: BATCH }, orderCreated)));
   }
   const relay = createRelay({
     name: 'tributary_order',

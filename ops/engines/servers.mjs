@@ -8,14 +8,18 @@ import { identify } from './processes.mjs';
 import { GROUPS, probeKafka, probeMongo, probeMysql } from './probes.mjs';
 import { removeFolder } from './removal.mjs';
 
-const JAVA = ['java', '-Xms128m', '-Xmx768m', '-XX:TieredStopAtLevel=1', '-XX:+ExitOnOutOfMemoryError'];
+/** One collector thread: on a few cores G1's helpers cost more than its short pauses are worth. */
+const JAVA = ['java', '-Xms128m', '-Xmx768m', '-XX:+UseSerialGC', '-XX:+ExitOnOutOfMemoryError'];
 const JAVA_LOG = ['-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', '-Dorg.slf4j.simpleLogger.showDateTime=true'];
 
 /**
  * One node that is broker and controller. Indexes and buffers are small: tests make thousands of partitions. Its session is
- * short since a killed broker is let in again only when that is over.
+ * short since a killed broker is let in again only when that is over. It has as few threads as a machine has cores to spare:
+ * a request is handed from thread to thread, and waking one that slept costs more than most requests.
  */
 const kafkaProperties = ({ kafka, controller }, data) => `process.roles=broker,controller
+num.network.threads=1
+num.io.threads=2
 node.id=1
 controller.quorum.voters=1@127.0.0.1:${controller}
 listeners=PLAINTEXT://127.0.0.1:${kafka},CONTROLLER://127.0.0.1:${controller}

@@ -100,7 +100,7 @@ export async function once<T>(
     }
   }
   const result = await work(tx);
-  await tx.execute(`UPDATE idempotency_keys SET input_hash = ?, payload = ?, created_at = ? WHERE ${where}`, [
+  tx.deferred.execute(`UPDATE idempotency_keys SET input_hash = ?, payload = ?, created_at = ? WHERE ${where}`, [
     call.inputHash,
     JSON.stringify(result ?? null),
     call.now,

@@ -4,6 +4,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { EngineUnavailable } from '../errors/errors.js';
 import { columnsFor, createTable } from './columns.js';
 import { concurrencyContract } from './contract-concurrency.js';
+import { deferredContract } from './contract-deferred.js';
 import { rowContract } from './contract-rows.js';
 import { accountsOf } from './contract-tools.js';
 import type { Database, DatabaseOptions } from './port.js';
@@ -194,6 +195,7 @@ export function databaseContract(
 
     concurrencyContract(() => db, open, features);
     rowContract(() => db);
+    deferredContract(() => db);
 
     describe('life', () => {
       test('data outlives the handle', async () => {
@@ -254,16 +256,21 @@ export function databaseContract(
       test('a named lock has one holder at a time, over all handles, until it is released or its holder closes', async () => {
         const other = await open();
         const mine = await db.tryLock('relay');
-        expect(await mine?.isHeld()).toBe(true);
+        expect([await mine?.isHeld(), await mine?.read('SELECT 1 AS one WHERE 1 = ?', [1])]).toEqual([
+          true,
+          [{ one: 1 }],
+        ]);
         expect(await other.tryLock('relay')).toBeNull();
         expect(await db.tryLock('relay')).toBeNull();
         const different = await other.tryLock('timers');
         expect(await different?.isHeld()).toBe(true);
         await mine?.release();
         await mine?.release();
-        expect(await mine?.isHeld()).toBe(false);
+        expect([await mine?.isHeld(), await mine?.read('SELECT 1 AS one')]).toEqual([false, null]);
         const theirs = await other.tryLock('relay');
         expect([await theirs?.isHeld(), await mine?.isHeld()]).toEqual([true, false]);
+        await expect(theirs?.read('SELECT nonsense FROM nowhere')).rejects.toThrow();
+        expect(await theirs?.isHeld()).toBe(true);
         await other.close();
         expect(await theirs?.isHeld()).toBe(false);
         const back = await db.tryLock('relay');

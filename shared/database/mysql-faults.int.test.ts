@@ -138,26 +138,60 @@ describe('a transaction', () => {
     expect([await countOf(database, a), await countOf(database, b)]).toEqual([3, 3]);
   });
 
-  test('is not repeated when its COMMIT stays without an answer, done or not', async () => {
-    const direct = await open();
-    for (const reaches of [true, false]) {
-      const proxy = await cutAtCommit(reaches);
-      const database = await open({ url: proxy.url });
-      const id = await row(direct);
-      let runs = 0;
-      const attempt = database.transaction((tx) => {
-        runs++;
-        proxy.arm();
-        return raise(tx, id);
-      });
-      expect(await causeOf(attempt)).toMatch('No answer to COMMIT');
-      expect(runs).toBe(1);
-      if (reaches) await until(async () => (await countOf(direct, id)) === 1);
-      else expect(await countOf(direct, id)).toBe(0);
-      await database.close();
-      await proxy.close();
-    }
+  test('whose connection was dead before its first statement is begun again, also where all of it is deferred', async () => {
+    const database = await open({ poolSize: 2 });
+    const id = await row(database);
+    const [session] = await database.transaction((tx) => tx.query<{ id: number }>('SELECT CONNECTION_ID() AS id'));
+    let runs = 0;
+    await database.transaction(async (tx) => {
+      runs++;
+      if (runs === 1) await kill(session?.id ?? 0);
+      tx.deferred.execute('UPDATE counts SET n = n + 1 WHERE id = ?', [id]);
+    });
+    expect([runs, await countOf(database, id)]).toEqual([2, 1]);
   });
+
+  test('whose deferred writes end in a deadlock is begun again, since its COMMIT was not reached', async () => {
+    const database = await open();
+    const [a, b] = [await row(database), await row(database)];
+    let runs = 0;
+    const crosswise = (first: string, second: string): Promise<void> =>
+      database.transaction(async (tx) => {
+        runs++;
+        await raise(tx, first);
+        // Both hold their first row before either asks for its second.
+        await until(() => runs >= 2);
+        tx.deferred.execute('UPDATE counts SET n = n + 1 WHERE id = ?', [second]);
+      });
+    await Promise.all([crosswise(a, b), crosswise(b, a)]);
+    expect(runs).toBeGreaterThan(2);
+    expect([await countOf(database, a), await countOf(database, b)]).toEqual([2, 2]);
+  });
+
+  test.each(['alone', 'behind deferred writes'])(
+    'is not repeated when COMMIT stays without an answer: %s',
+    async (how) => {
+      const direct = await open();
+      for (const reaches of [true, false]) {
+        const proxy = await cutAtCommit(reaches);
+        const database = await open({ url: proxy.url });
+        const id = await row(direct);
+        let runs = 0;
+        const attempt = database.transaction(async (tx) => {
+          runs++;
+          proxy.arm();
+          await raise(tx, id);
+          if (how !== 'alone') tx.deferred.execute('UPDATE counts SET n = n * 1 WHERE id = ?', [id]);
+        });
+        expect(await causeOf(attempt)).toMatch('No answer to COMMIT');
+        expect(runs).toBe(1);
+        if (reaches) await until(async () => (await countOf(direct, id)) === 1);
+        else expect(await countOf(direct, id)).toBe(0);
+        await database.close();
+        await proxy.close();
+      }
+    },
+  );
 
   test('finds a connection for a read beside it, also when all others want the same', async () => {
     const database = await open({ poolSize: 3 });
@@ -240,7 +274,11 @@ describe('a named lock', () => {
       const [[session]] = await admin.query<mysql.RowDataPacket[]>(holder, [lockName(databaseName, title)]);
       await kill(Number(session?.['id']));
       const next = await until(() => theirs.tryLock(title));
-      expect([await lock?.isHeld(), await next.isHeld()]).toEqual([false, true]);
+      expect([await lock?.read('SELECT 1 AS one'), await lock?.isHeld(), await next.isHeld()]).toEqual([
+        null,
+        false,
+        true,
+      ]);
       await lock?.release();
       expect(await next.isHeld()).toBe(true);
       await next.release();

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Connection } from 'mysql2';
-import type { AdvisoryLock } from './port.js';
-import { rowsOf } from './mysql-statements.js';
+import { Interrupted } from './mysql-errors.js';
+import { rowsIn, rowsOf, send, type Statement } from './mysql-statements.js';
+import type { AdvisoryLock, Row, SqlValue } from './port.js';
 
 /**
  * A server keeps a lock for as long as it believes in the connection. Of a machine that vanished it hears nothing for
@@ -39,7 +40,11 @@ export async function takeLock(connection: Connection, name: string, waitSeconds
 
 export class MysqlLock implements AdvisoryLock {
   private held = true;
-  private readonly heartbeat = setInterval(() => void this.isHeld(), HEARTBEAT_MS).unref();
+  /** Reads under way: no need to talk to the server besides. */
+  private reading = 0;
+  private readonly heartbeat = setInterval(() => {
+    if (this.reading === 0) void this.isHeld();
+  }, HEARTBEAT_MS).unref();
 
   constructor(
     private readonly connection: Connection,
@@ -52,13 +57,36 @@ export class MysqlLock implements AdvisoryLock {
   async isHeld(): Promise<boolean> {
     if (!this.held) return false;
     try {
-      const sql = 'SELECT IS_USED_LOCK(?) = CONNECTION_ID() AS held';
-      const [row] = await rowsOf(this.connection, sql, [this.name], ANSWER_MS);
-      if ((row as { held: number | null }).held !== 1) this.lose();
+      const { sql, params } = this.question;
+      this.hear(await rowsOf(this.connection, sql, params, ANSWER_MS));
     } catch {
       this.lose();
     }
     return this.held;
+  }
+
+  async read<R = Row>(sql: string, params: readonly SqlValue[] = []): Promise<R[] | null> {
+    if (!this.held) return null;
+    this.reading++;
+    try {
+      const [rows, held] = await send(this.connection, [{ sql, params }, this.question]);
+      this.hear(held === undefined ? [] : rowsIn(held));
+      return this.held && rows !== undefined ? (rowsIn(rows) as R[]) : null;
+    } catch (error) {
+      if (!(error instanceof Interrupted && error.lost)) throw error;
+      this.lose();
+      return null;
+    } finally {
+      this.reading--;
+    }
+  }
+
+  private get question(): Statement {
+    return { sql: 'SELECT IS_USED_LOCK(?) = CONNECTION_ID() AS held', params: [this.name] };
+  }
+
+  private hear([row]: readonly unknown[]): void {
+    if ((row as { held: number | null } | undefined)?.held !== 1) this.lose();
   }
 
   /** Never throws: a lock whose connection is gone is free. */

@@ -1,20 +1,49 @@
 import type { Connection } from 'mysql2';
 import { Interrupted } from './mysql-errors.js';
-import { rowsOf, run } from './mysql-statements.js';
-import type { Row, SqlValue, Transaction } from './port.js';
-import { columnsOf, insertNewSql, insertSql, lockChunks, lockSql, upsertSql, valuesOf, type InsertRow } from './sql.js';
+import { countIn, rowsIn, send, type Answer, type Statement } from './mysql-statements.js';
+import type { DeferredWrites, InsertRow, Row, SqlValue, Transaction } from './port.js';
+import { columnsOf, insertNewSql, insertSql, lockChunks, lockSql, upsertSql, valuesOf } from './sql.js';
 
 /** Most text in one INSERT, in characters: far below what servers take in one packet (16 MB on MariaDB, 64 MB on MySQL). */
 const CHUNK_CHARACTERS = 1_000_000;
 
+/** A statement on its way, and whoever waits for its answer; nobody does for a deferred one. */
+interface Pending {
+  readonly statement: Statement;
+  /** Characters, about. */
+  readonly size: number;
+  readonly waiter?: { readonly resolve: (answer: Answer) => void; readonly reject: (error: unknown) => void };
+}
+
+/** The answer to COMMIT stayed away, or was none: it may or may not be done. */
+export class CommitUnknown extends Error {
+  override readonly name = 'CommitUnknown';
+}
+
+const COMMIT: Statement = { sql: 'COMMIT', params: [] };
+
 /**
- * A transaction on a connection for transactions that nobody else uses: its first statement begins it. Committed and rolled
- * back by MysqlDatabase.
+ * A transaction on a connection for transactions that nobody else uses: its first statement begins it. Committed here,
+ * rolled back by MysqlDatabase.
+ *
+ * Statements that are asked for in one turn of the event loop travel in one packet, deferred ones with whatever follows:
+ * on a machine that is busy a round trip costs more than most statements. What shares a packet shares its fate: after an
+ * error the transaction can only be rolled back, while an error of a statement that travelled alone is its caller's.
  */
 export class MysqlTransaction implements Transaction {
   readonly callbacks: (() => void)[] = [];
+  readonly deferred: DeferredWrites = {
+    insert: (table, rows) => this.defer(rows, (columns, count) => insertSql('mysql', table, columns, count)),
+    upsert: (table, key, rows) => this.defer(rows, (columns, count) => upsertSql('mysql', table, key, columns, count)),
+    execute: (sql, params = []) => this.add({ statement: { sql, params }, size: sizeOf(params) }),
+  };
   private open = true;
-  private interruption: Interrupted | undefined;
+  private pending: Pending[] = [];
+  private leaving = false;
+  /** Whether the server has answered anything since the transaction began. */
+  private heard = false;
+  /** Why nothing of this can be committed any more. */
+  private doom: { readonly error: unknown } | undefined;
 
   constructor(private readonly connection: Connection) {
     connection.on('error', this.lose);
@@ -22,15 +51,15 @@ export class MysqlTransaction implements Transaction {
 
   /** Why the engine gave up on the transaction, if it did. */
   get failure(): Interrupted | undefined {
-    return this.interruption;
+    return this.doom?.error instanceof Interrupted ? this.doom.error : undefined;
   }
 
-  query<R = Row>(sql: string, params: readonly SqlValue[] = []): Promise<R[]> {
-    return this.guarded(() => rowsOf(this.connection, sql, params)) as Promise<R[]>;
+  async query<R = Row>(sql: string, params: readonly SqlValue[] = []): Promise<R[]> {
+    return rowsIn(await this.ask({ sql, params })) as R[];
   }
 
-  execute(sql: string, params: readonly SqlValue[] = []): Promise<number> {
-    return this.guarded(() => run(this.connection, sql, params));
+  async execute(sql: string, params: readonly SqlValue[] = []): Promise<number> {
+    return countIn(await this.ask({ sql, params }), sql);
   }
 
   async insert(table: string, rows: readonly InsertRow[]): Promise<void> {
@@ -69,10 +98,32 @@ export class MysqlTransaction implements Transaction {
     this.callbacks.push(callback);
   }
 
-  /** No statement after this; throws if the engine gave up on the transaction, also where `work` swallowed that. */
-  end(): void {
+  /**
+   * Commits; no statement after this. Throws if the engine gave up on the transaction or a deferred write failed, also
+   * where `work` swallowed that: it is then to be rolled back.
+   * @throws CommitUnknown
+   */
+  async commit(): Promise<void> {
     this.close();
-    if (this.interruption !== undefined) throw this.interruption;
+    // With the first packet of a transaction one learns that the connection was dead before, and nothing is done; not if
+    // it holds the COMMIT too.
+    const packets = packetsOf(this.take());
+    const last = this.heard ? packets.pop() : undefined;
+    for (const packet of packets) await this.sendPacket(packet);
+    this.assertSound();
+    const writes = (last ?? []).map(({ statement }) => statement);
+    let answers = 0;
+    try {
+      await send(this.connection, [...writes, COMMIT], { onAnswer: () => answers++ });
+    } catch (error) {
+      const lost = error instanceof Interrupted && error.lost;
+      if (lost || answers >= writes.length) {
+        const cause = error instanceof Interrupted ? error.cause : error;
+        throw new CommitUnknown('No answer to COMMIT: it may or may not be done.', { cause });
+      }
+      this.doom ??= { error };
+      throw error;
+    }
   }
 
   close(): void {
@@ -82,59 +133,121 @@ export class MysqlTransaction implements Transaction {
 
   /** The connection went while nothing was asked of it: a COMMIT will not even be sent. */
   private readonly lose = (error: unknown): void => {
-    this.interruption ??= new Interrupted(error, true, true);
+    this.doom ??= { error: new Interrupted(error, true, true) };
   };
 
   /** One statement is all or nothing by itself; several are within a savepoint, for a caller that goes on after an error. */
-  private async write(
-    rows: readonly InsertRow[],
-    text: (columns: readonly string[], count: number) => string,
-  ): Promise<number> {
-    if (rows.length === 0) return 0;
-    const columns = columnsOf(rows);
-    const chunks = chunksOf(rows.map((row) => valuesOf(row, columns)));
-    const insert = (chunk: readonly SqlValue[][]): Promise<number> =>
-      this.execute(text(columns, chunk.length), chunk.flat());
-    if (chunks.length === 1) return insert(chunks[0] ?? []);
+  private async write(rows: readonly InsertRow[], text: Text): Promise<number> {
+    const [first, ...others] = writesOf(rows, text);
+    if (first === undefined) return 0;
+    const insert = async ({ statement, size }: Pending): Promise<number> =>
+      countIn(await this.ask(statement, size), statement.sql);
+    if (others.length === 0) return insert(first);
     await this.execute('SAVEPOINT rows_written');
     let changed = 0;
     try {
-      for (const chunk of chunks) changed += await insert(chunk);
+      for (const one of [first, ...others]) changed += await insert(one);
     } catch (error) {
-      if (this.interruption === undefined) await this.execute('ROLLBACK TO SAVEPOINT rows_written');
+      if (this.doom === undefined) await this.execute('ROLLBACK TO SAVEPOINT rows_written');
       throw error;
     }
     await this.execute('RELEASE SAVEPOINT rows_written');
     return changed;
   }
 
-  /**
-   * After a deadlock MySQL has rolled back, after a lost connection too, and what `work` does next would be committed on
-   * its own: the transaction takes nothing more and cannot be committed.
-   */
-  private async guarded<T>(action: () => Promise<T>): Promise<T> {
+  private defer(rows: readonly InsertRow[], text: Text): void {
+    for (const write of writesOf(rows, text)) this.add(write);
+  }
+
+  private ask(statement: Statement, size = sizeOf(statement.params)): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.add({ statement, size, waiter: { resolve, reject } });
+      if (this.leaving) return;
+      this.leaving = true;
+      queueMicrotask(() => {
+        this.leaving = false;
+        void this.flush(this.take());
+      });
+    });
+  }
+
+  private add(pending: Pending): void {
     this.assertOpen();
+    this.pending.push(pending);
+  }
+
+  private take(): Pending[] {
+    const { pending } = this;
+    this.pending = [];
+    return pending;
+  }
+
+  /** Never rejects: those who wait hear of it, and whoever commits. */
+  private async flush(pending: readonly Pending[]): Promise<void> {
+    for (const packet of packetsOf(pending)) await this.sendPacket(packet);
+  }
+
+  /** Never rejects. */
+  private async sendPacket(packet: readonly Pending[]): Promise<void> {
     try {
-      return await action();
+      this.assertSound();
+      const answers = await send(
+        this.connection,
+        packet.map(({ statement }) => statement),
+      );
+      this.heard = true;
+      packet.forEach(({ waiter }, index) => waiter?.resolve(answers[index] as Answer));
     } catch (error) {
-      if (error instanceof Interrupted) this.interruption ??= error;
-      throw error;
+      // After a deadlock MySQL has rolled back, after a lost connection too, and what `work` does next would be committed
+      // on its own.
+      const alone = packet.length === 1 && packet[0]?.waiter !== undefined;
+      if (!alone || error instanceof Interrupted) this.doom ??= { error };
+      for (const { waiter } of packet) waiter?.reject(error);
     }
   }
 
   private assertOpen(): void {
     if (!this.open) throw new Error('This transaction is over: a statement was not awaited inside it.');
-    if (this.interruption !== undefined) throw this.interruption;
+    this.assertSound();
   }
+
+  private assertSound(): void {
+    if (this.doom !== undefined) throw this.doom.error;
+  }
+}
+
+type Text = (columns: readonly string[], count: number) => string;
+
+/** Statements that write these rows, none of them too long for a packet. */
+function writesOf(rows: readonly InsertRow[], text: Text): Pending[] {
+  if (rows.length === 0) return [];
+  const columns = columnsOf(rows);
+  return chunksOf(rows.map((row) => valuesOf(row, columns))).map((chunk) => {
+    const params = chunk.flat();
+    return { statement: { sql: text(columns, chunk.length), params }, size: sizeOf(params) };
+  });
+}
+
+/** Statements in their order, as many together as a packet may hold. */
+function packetsOf(pending: readonly Pending[]): Pending[][] {
+  const packets: Pending[][] = [];
+  let room = 0;
+  for (const one of pending) {
+    if (packets.length === 0 || one.size > room) {
+      packets.push([]);
+      room = CHUNK_CHARACTERS;
+    }
+    packets[packets.length - 1]?.push(one);
+    room -= one.size;
+  }
+  return packets;
 }
 
 function chunksOf(rows: readonly SqlValue[][]): SqlValue[][][] {
   const chunks: SqlValue[][][] = [];
   let room = 0;
   for (const values of rows) {
-    let size = 0;
-    // Numbers, quotes and commas; what has to be escaped doubles at worst.
-    for (const value of values) size += typeof value === 'string' ? 4 + value.length : 20;
+    const size = sizeOf(values);
     if (chunks.length === 0 || size > room) {
       chunks.push([]);
       room = CHUNK_CHARACTERS;
@@ -143,4 +256,11 @@ function chunksOf(rows: readonly SqlValue[][]): SqlValue[][][] {
     room -= size;
   }
   return chunks;
+}
+
+/** Characters of values in a statement: numbers, quotes and commas; what has to be escaped doubles at worst. */
+function sizeOf(values: readonly SqlValue[]): number {
+  let size = 0;
+  for (const value of values) size += typeof value === 'string' ? 4 + value.length : 20;
+  return size;
 }

@@ -9,7 +9,7 @@ import { lockName, takeLock, type MysqlLock } from './mysql-lock.js';
 import { ConnectionPool, type Lease } from './mysql-pool.js';
 import { Sessions } from './mysql-session.js';
 import { rowsOf, run } from './mysql-statements.js';
-import { MysqlTransaction } from './mysql-transaction.js';
+import { CommitUnknown, MysqlTransaction } from './mysql-transaction.js';
 import type { AdvisoryLock, Database, DatabaseOptions, Row, SqlValue, Transaction } from './port.js';
 
 export interface MysqlDatabaseOptions extends DatabaseOptions {
@@ -87,7 +87,13 @@ export async function openMysqlDatabase(options: MysqlDatabaseOptions): Promise<
       return open();
     });
     const { pool } = dataSource.driver as unknown as { readonly pool: Pool };
-    const writers = sessions.pool('transactions', { ...server, database, ...limits(size - reads) });
+    const writers = sessions.pool('transactions', {
+      ...server,
+      database,
+      // A transaction sends several in one packet; every value in them is written by the driver.
+      multipleStatements: true,
+      ...limits(size - reads),
+    });
     const pools = {
       statements: new ConnectionPool(pool, reads, sessions, title),
       transactions: new ConnectionPool(writers, size - reads, sessions, title),
@@ -129,7 +135,9 @@ function connectionOptions({ url, tls }: MysqlDatabaseOptions) {
 type ServerOptions = ReturnType<typeof connectionOptions>;
 
 async function connect(server: ServerOptions, database?: string): Promise<Connection> {
-  const connection = mysql.createConnection({ ...server, ...(database !== undefined && { database }) });
+  // What is read under a lock travels with the question whether it is still held.
+  const options = { ...server, multipleStatements: true };
+  const connection = mysql.createConnection({ ...options, ...(database !== undefined && { database }) });
   // Somebody has to listen; who uses the connection hears of its end by the statement in hand.
   connection.on('error', () => undefined);
   await new Promise<void>((resolve, reject) => connection.connect((error) => (error ? reject(error) : resolve())));
@@ -235,7 +243,11 @@ class MysqlDatabase implements Database {
     if (row?.free === 0) return null;
     const lock = await this.lock(name, 0);
     if (!lock) return null;
-    return { isHeld: () => lock.isHeld(), release: () => this.unlock(lock) };
+    return {
+      isHeld: () => lock.isHeld(),
+      read: (sql, params) => lock.read(sql, params),
+      release: () => this.unlock(lock),
+    };
   }
 
   /** Waits for the transactions that were asked for before; later ones reject. */
@@ -269,11 +281,16 @@ class MysqlDatabase implements Database {
   private async attempt<T>(work: (tx: Transaction) => Promise<T>): Promise<Attempt<T>> {
     const lease = await this.pools.transactions.lease();
     const tx = new MysqlTransaction(lease.connection);
-    let result: T;
     try {
-      result = await work(tx);
-      tx.end();
+      const result = await work(tx);
+      await tx.commit();
+      lease.give();
+      return { committed: true, result, callbacks: tx.callbacks };
     } catch (error) {
+      if (error instanceof CommitUnknown) {
+        lease.drop();
+        throw new EngineUnavailable('database', error);
+      }
       tx.close();
       const { failure } = tx;
       await this.rollback(lease, failure);
@@ -281,15 +298,6 @@ class MysqlDatabase implements Database {
       if (!failure.repeatable) throw failure;
       return { committed: false, reason: failure };
     }
-    try {
-      await run(lease.connection, 'COMMIT');
-    } catch (error) {
-      lease.drop();
-      const cause = error instanceof Interrupted ? error.cause : error;
-      throw new EngineUnavailable('database', new Error('No answer to COMMIT: it may or may not be done.', { cause }));
-    }
-    lease.give();
-    return { committed: true, result, callbacks: tx.callbacks };
   }
 
   /** Never throws: when the connection is gone, so is the transaction. */

@@ -3,9 +3,20 @@ import type { DataSource, MigrationInterface } from 'typeorm';
 export type SqlValue = string | number | boolean | null;
 export type Row = Record<string, string | number | null>;
 
+/** A row to be written: a value for every column that is named. */
+export type InsertRow = Readonly<Record<string, SqlValue>>;
+
+/** Writes whose answer nobody waits for: see `Transaction.deferred`. */
+export interface DeferredWrites {
+  insert(table: string, rows: readonly InsertRow[]): void;
+  upsert(table: string, key: readonly string[], rows: readonly InsertRow[]): void;
+  execute(sql: string, params?: readonly SqlValue[]): void;
+}
+
 /**
  * One transaction. Placeholders are `?` on both dialects; numbers come back as numbers, JSON columns as text.
- * Nothing but this database may be awaited while it is open.
+ * Nothing but this database may be awaited while it is open. Statements that are asked for in one turn, by `Promise.all`,
+ * run in their order and travel together; when one of them fails, there is nothing left to do but to roll back.
  */
 export interface Transaction {
   /** Rows of a SELECT. */
@@ -16,22 +27,24 @@ export interface Transaction {
    * Inserts all rows, which have the same columns, or none. A duplicate key is `CONFLICT` (with the engine's error as
    * cause) and leaves the transaction usable; so it is for the other three ways to write.
    */
-  insert(table: string, rows: readonly Readonly<Record<string, SqlValue>>[]): Promise<void>;
+  insert(table: string, rows: readonly InsertRow[]): Promise<void>;
   /** INSERT, or update every column but the key where the key exists. */
-  upsert(table: string, key: readonly string[], rows: readonly Readonly<Record<string, SqlValue>>[]): Promise<void>;
+  upsert(table: string, key: readonly string[], rows: readonly InsertRow[]): Promise<void>;
   /**
    * INSERT, leaving rows whose key (or another unique value) exists untouched; answers how many were new. Waits for a
    * concurrent twin to commit or roll back, and holds every row it met, new or not, until the end of the transaction.
    */
-  insertNew(
-    table: string,
-    key: readonly string[],
-    rows: readonly Readonly<Record<string, SqlValue>>[],
-  ): Promise<number>;
+  insertNew(table: string, key: readonly string[], rows: readonly InsertRow[]): Promise<number>;
   /** `SELECT * … WHERE column IN (ids) ORDER BY column`, locking the rows until the end of the transaction, in id order. */
   lock<R = Row>(table: string, column: string, ids: readonly (string | number)[]): Promise<R[]>;
   /** As `lock`, but waits for nobody: passes over rows that another transaction holds, and locks the first `most` of the others, by id. */
   tryLock<R = Row>(table: string, column: string, ids: readonly (string | number)[], most: number): Promise<R[]>;
+  /**
+   * Writes that take effect in their order before the next statement that is awaited, or before the commit, and save the
+   * round trip of their own. One that fails takes the transaction with it: from then on every statement and the
+   * transaction itself throw its error, whatever `work` makes of that.
+   */
+  readonly deferred: DeferredWrites;
   /** Runs after the commit, never after a rollback. For waking workers; a throw is reported and changes nothing. */
   afterCommit(callback: () => void): void;
 }
@@ -65,6 +78,8 @@ export interface Database {
 export interface AdvisoryLock {
   /** Whether the lock is still ours; checks the connection that holds it. */
   isHeld(): Promise<boolean>;
+  /** Rows of a SELECT, and with them the answer that the lock was ours after they were read; null if it is not any more. */
+  read<R = Row>(sql: string, params?: readonly SqlValue[]): Promise<R[] | null>;
   release(): Promise<void>;
 }
 

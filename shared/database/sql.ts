@@ -1,7 +1,6 @@
-import { placeholders, type Database, type SqlValue } from './port.js';
+import { placeholders, type Database, type InsertRow, type SqlValue } from './port.js';
 
 export type Dialect = Database['dialect'];
-export type InsertRow = Readonly<Record<string, SqlValue>>;
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
 

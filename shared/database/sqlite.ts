@@ -4,8 +4,17 @@ import { DataSource } from 'typeorm';
 import { EngineUnavailable } from '../errors/errors.js';
 import { Durability } from '../libsql/durability.js';
 import { openSqlite, PRAGMAS, SafeDatabase } from '../libsql/libsql.js';
-import type { AdvisoryLock, Database, DatabaseOptions, Row, SqlValue, Transaction } from './port.js';
-import { columnsOf, insertNewSql, insertSql, lockChunks, lockSql, upsertSql, valuesOf, type InsertRow } from './sql.js';
+import type {
+  AdvisoryLock,
+  Database,
+  DatabaseOptions,
+  DeferredWrites,
+  InsertRow,
+  Row,
+  SqlValue,
+  Transaction,
+} from './port.js';
+import { columnsOf, insertNewSql, insertSql, lockChunks, lockSql, upsertSql, valuesOf } from './sql.js';
 import { Connection, translated } from './sqlite-connection.js';
 
 export interface SqliteDatabaseOptions extends DatabaseOptions {
@@ -134,8 +143,13 @@ class SqliteDatabase implements Database {
     if (locks.has(name)) return null;
     locks.set(name, this);
     let released = false;
+    const isHeld = (): boolean => !released && locks.get(name) === this;
     return {
-      isHeld: async () => !released && locks.get(name) === this,
+      isHeld: async () => isHeld(),
+      read: async <R>(sql: string, params?: readonly SqlValue[]) => {
+        const rows = await this.read<R>(sql, params);
+        return isHeld() ? rows : null;
+      },
       release: async () => {
         if (!released && locks.get(name) === this) locks.delete(name);
         released = true;
@@ -207,8 +221,15 @@ interface Committed<T> {
 class SqliteTransaction implements Transaction {
   readonly callbacks: (() => void)[] = [];
   wrote = false;
+  readonly deferred: DeferredWrites = {
+    insert: (table, rows) => this.defer(() => this.write(rows, (columns) => insertSql('sqlite', table, columns, 1))),
+    upsert: (table, key, rows) =>
+      this.defer(() => this.write(rows, (columns) => upsertSql('sqlite', table, key, columns, 1))),
+    execute: (sql, params = []) => this.defer(() => this.run(sql, params)),
+  };
   private open = true;
-  private failure: EngineUnavailable | undefined;
+  /** Why nothing of this can be committed any more. */
+  private doom: { readonly error: unknown } | undefined;
 
   constructor(private readonly connection: Connection) {}
 
@@ -217,8 +238,7 @@ class SqliteTransaction implements Transaction {
   }
 
   async execute(sql: string, params: readonly SqlValue[] = []): Promise<number> {
-    this.wrote = true;
-    return this.guarded(() => this.connection.run(sql, params));
+    return this.run(sql, params);
   }
 
   async insert(table: string, rows: readonly InsertRow[]): Promise<void> {
@@ -254,11 +274,26 @@ class SqliteTransaction implements Transaction {
   /** No statement after this; throws if the engine gave up on the transaction, also where `work` swallowed that. */
   end(): void {
     this.close();
-    if (this.failure !== undefined) throw this.failure;
+    if (this.doom !== undefined) throw this.doom.error;
   }
 
   close(): void {
     this.open = false;
+  }
+
+  private run(sql: string, params: readonly SqlValue[]): number {
+    this.wrote = true;
+    return this.guarded(() => this.connection.run(sql, params));
+  }
+
+  /** At once, since there is no way to save; its error is for whoever comes next, as on a server. */
+  private defer(write: () => number): void {
+    this.assertOpen();
+    try {
+      write();
+    } catch (error) {
+      this.doom ??= { error };
+    }
   }
 
   /**
@@ -297,14 +332,14 @@ class SqliteTransaction implements Transaction {
     try {
       return action();
     } catch (error) {
-      if (error instanceof EngineUnavailable) this.failure = error;
+      if (error instanceof EngineUnavailable) this.doom ??= { error };
       throw error;
     }
   }
 
   private assertOpen(): void {
     if (!this.open) throw new Error('This transaction is over: a statement was not awaited inside it.');
-    if (this.failure !== undefined) throw this.failure;
+    if (this.doom !== undefined) throw this.doom.error;
   }
 }
 

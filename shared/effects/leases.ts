@@ -1,4 +1,4 @@
-import { placeholders, type Database } from '../database/port.js';
+import { placeholders, type Database, type Row } from '../database/port.js';
 import { newId } from '../ids/ids.js';
 
 /**
@@ -7,38 +7,50 @@ import { newId } from '../ids/ids.js';
  */
 export interface LeaseTable {
   readonly name: string;
-  /** What rows are found by; of several rows with one id all that are due are taken. */
-  readonly id: string;
+  /** The columns of its primary key. */
+  readonly key: readonly string[];
+}
+
+/** What a claim changes of a row. */
+interface Claimed {
+  readonly claimed_by: string | null;
+  readonly due_at: number;
+  readonly attempts: number;
 }
 
 /**
- * Takes up to `limit` rows that are due, the longest due first. They are nobody else's for `leaseMs`; if nothing is
- * recorded by then, the claimer is taken for dead and the row is anybody's again.
+ * Takes up to `limit` rows that are due, the longest due first, and answers them as they are from then on. They are nobody
+ * else's for `leaseMs`; if nothing is recorded by then, the claimer is taken for dead and the row is anybody's again. Waits
+ * for nobody: a row that another transaction holds is passed over.
  */
-export async function claimDue<R>(
+export async function claimDue<R extends Claimed>(
   database: Database,
-  { name, id }: LeaseTable,
+  { name, key }: LeaseTable,
   { now, leaseMs, limit }: { readonly now: number; readonly leaseMs: number; readonly limit: number },
 ): Promise<R[]> {
-  const due = await database.read<{ id: string }>(
-    `SELECT ${id} AS id FROM ${name} WHERE status = 'REQUESTED' AND due_at <= ? ORDER BY due_at LIMIT ${limit}`,
-    [now],
-  );
-  if (due.length === 0) return [];
-  const ids = [...new Set(due.map((row) => row.id))].sort();
-  const claimer = newId();
-  const among = `${id} IN (${placeholders(ids.length)})`;
+  // SQLite has one transaction at a time.
+  const lock = database.dialect === 'mysql' ? 'FOR UPDATE SKIP LOCKED' : '';
+  const claim = { claimed_by: newId(), due_at: now + leaseMs };
   return database.transaction(async (tx) => {
-    await tx.execute(
-      `UPDATE ${name} SET claimed_by = ?, due_at = ?, attempts = attempts + 1
-       WHERE ${among} AND status = 'REQUESTED' AND due_at <= ?`,
-      [claimer, now + leaseMs, ...ids, now],
+    const due = await tx.query<Row & Claimed>(
+      `SELECT * FROM ${name} WHERE status = 'REQUESTED' AND due_at <= ? ORDER BY due_at LIMIT ${limit} ${lock}`,
+      [now],
     );
-    return tx.query<R>(`SELECT * FROM ${name} WHERE ${among} AND claimed_by = ? AND status = 'REQUESTED'`, [
-      ...ids,
-      claimer,
-    ]);
+    if (due.length === 0) return [];
+    const keys = due.map((row) => key.map((column) => row[column] ?? null));
+    tx.deferred.execute(
+      `UPDATE ${name} SET claimed_by = ?, due_at = ?, attempts = attempts + 1 WHERE ${among(key, keys.length)}`,
+      [claim.claimed_by, claim.due_at, ...keys.flat()],
+    );
+    return due.map((row) => ({ ...row, ...claim, attempts: row.attempts + 1 }) as Claimed as R);
   });
+}
+
+/** `key IN (…)`; spelled out for a key of several columns, of which MySQL and SQLite make lists in ways of their own. */
+function among(key: readonly string[], count: number): string {
+  if (key.length === 1) return `${key.join('')} IN (${placeholders(count)})`;
+  const one = `(${key.map((column) => `${column} = ?`).join(' AND ')})`;
+  return Array.from({ length: count }, () => one).join(' OR ');
 }
 
 /** When the next row is due, in milliseconds since the epoch; null if there is none. */

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from '../observability/logger.js';
 import { Waker } from '../outbox/waker.js';
 import { isAway } from '../reactions/parked.js';
@@ -18,8 +18,13 @@ export interface Performed<Task, Outcome> {
 export interface Effect<Task, Outcome> {
   /** For the log: `calls to the payment provider`. */
   readonly name: string;
-  /** Under way at a time. */
-  readonly maxInFlight: number;
+  /** Most under way at a time, at this moment. After so many, more are claimed when half of them have ended, or after a pace. */
+  maxInFlight(): number;
+  /**
+   * In a stream of rows, claims are so many milliseconds apart, and what comes meanwhile is claimed together. What comes after
+   * a quiet time is claimed at once.
+   */
+  readonly paceMs: number;
   readonly log: Logger;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -27,15 +32,19 @@ export interface Effect<Task, Outcome> {
   onRequested(listener: () => void): () => void;
   /** The second step: takes rows that are due, for a while. */
   claim(limit: number): Promise<readonly Task[]>;
-  /** When there may be something to claim, in milliseconds since the epoch; null: not before it is announced. */
+  /**
+   * When there may be something to claim, in milliseconds since the epoch; null: not before it is announced. Asked when there
+   * was nothing.
+   */
   nextDue(): Promise<number | null>;
   /** Makes it, outside any transaction. Never rejects: a failure is an outcome. */
   perform(task: Task): Promise<Outcome>;
   /**
-   * The third step, one transaction. While the database is away it is repeated, also where it may have been committed; what
-   * it rejects for otherwise is claimed again when the lease is over.
+   * The third step, one transaction for all that ended in one turn of the event loop. While the database is away it is
+   * repeated, also where it may have been committed; what it rejects for otherwise is claimed again when the lease is over.
+   * Answers when, by what was recorded, there may be something to claim again, as `nextDue` does.
    */
-  record(performed: readonly Performed<Task, Outcome>[]): Promise<void>;
+  record(performed: readonly Performed<Task, Outcome>[]): Promise<number | null>;
   /** What the log says of a task. */
   about(task: Task): object;
 }
@@ -49,6 +58,11 @@ export class EffectWorker<Task, Outcome> {
   private readonly stopping = new AbortController();
   private readonly inFlight = new Set<Promise<void>>();
   private readonly performed: Performed<Task, Outcome>[] = [];
+  /** When to claim next, but not before `pacedUntil`; by `performance.now()`. */
+  private claimAt = 0;
+  private pacedUntil = 0;
+  /** The last claim took as many as it asked for. */
+  private more = false;
   /** Outcomes wait for the database. */
   private away = false;
   private recording: Promise<void> = Promise.resolve();
@@ -61,7 +75,7 @@ export class EffectWorker<Task, Outcome> {
   /** Does nothing when it runs already, or was stopped. */
   start(): void {
     if (this.running !== null || this.stopped) return;
-    this.stopListening = this.effect.onRequested(() => this.waker.wake());
+    this.stopListening = this.effect.onRequested(() => this.claimIn(0));
     this.running = this.run();
   }
 
@@ -87,31 +101,60 @@ export class EffectWorker<Task, Outcome> {
 
   private async run(): Promise<void> {
     while (!this.stopped) {
+      this.waker.clear();
+      const wait = Math.max(this.claimAt, this.pacedUntil) - performance.now();
+      if (wait > 0) {
+        await this.waker.sleep(wait);
+        continue;
+      }
+      // Whatever is announced from here on may not be seen by this claim.
+      this.claimAt = Infinity;
       try {
-        this.waker.clear();
-        await this.waker.sleep(await this.begin());
+        this.claimIn(await this.begin());
       } catch (error) {
         this.effect.log.warn({ err: error }, `${this.effect.name} cannot be read; trying again`);
-        await pause(POLL_MS, undefined, { signal: this.stopping.signal }).catch(() => undefined);
+        this.pacedUntil = performance.now() + POLL_MS;
+        this.claimIn(POLL_MS);
       }
     }
   }
 
-  /** Begins what is due. Answers how long to sleep, in milliseconds; the end of an effect wakes as well. */
+  /** Claims in so many milliseconds at the latest. */
+  private claimIn(ms: number): void {
+    const at = performance.now() + Math.min(Math.max(ms, 0), POLL_MS);
+    if (at >= this.claimAt) return;
+    this.claimAt = at;
+    this.waker.wake();
+  }
+
+  /** Begins what is due. Answers in how many milliseconds there may be more, if nobody says so before. */
   private async begin(): Promise<number> {
     const { effect } = this;
-    const free = effect.maxInFlight - this.inFlight.size;
+    const free = effect.maxInFlight() - this.inFlight.size;
     // What waits to be recorded may be due again by now: its lease is running out.
-    if (free === 0 || this.away) return POLL_MS;
-    for (const task of await effect.claim(free)) {
-      const making: Promise<void> = this.make(task).finally(() => {
-        this.inFlight.delete(making);
-        this.waker.wake();
-      });
+    if (free <= 0 || this.away) return POLL_MS;
+    const began = performance.now();
+    const tasks = await effect.claim(free);
+    this.more = tasks.length >= free;
+    if (tasks.length === 0) {
+      const next = await effect.nextDue();
+      if (next === null) return POLL_MS;
+      const wait = next - effect.now();
+      // What is due and was not to be had is being claimed or recorded by somebody else.
+      return wait > 0 ? wait : effect.paceMs;
+    }
+    if (!this.more) this.pacedUntil = began + effect.paceMs;
+    for (const task of tasks) {
+      const making: Promise<void> = this.make(task).finally(() => this.ended(making));
       this.inFlight.add(making);
     }
-    const next = await effect.nextDue();
-    return next === null ? POLL_MS : Math.min(Math.max(next - effect.now(), 0), POLL_MS);
+    return POLL_MS;
+  }
+
+  private ended(making: Promise<void>): void {
+    const { effect } = this;
+    this.inFlight.delete(making);
+    if (this.more) this.claimIn(this.inFlight.size <= effect.maxInFlight() / 2 ? 0 : effect.paceMs);
   }
 
   /** Never rejects; resolves when the outcome is recorded. */
@@ -125,6 +168,8 @@ export class EffectWorker<Task, Outcome> {
 
   /** Records all outcomes at hand, together if they let it. */
   private async record(): Promise<void> {
+    if (this.performed.length === 0) return;
+    await turn();
     while (this.performed.length > 0) {
       const left = await this.tryToRecord(this.performed.splice(0));
       this.away = left.length > 0;
@@ -138,7 +183,8 @@ export class EffectWorker<Task, Outcome> {
   private async tryToRecord(performed: readonly Performed<Task, Outcome>[]): Promise<Performed<Task, Outcome>[]> {
     const { effect } = this;
     try {
-      await effect.record(performed);
+      const next = await effect.record(performed);
+      if (next !== null) this.claimIn(next - effect.now());
       return [];
     } catch (error) {
       const away = isAway(error);

@@ -91,7 +91,11 @@ export class WatchedDatabase implements Database {
       this.asked++;
       return lock.isHeld();
     };
-    return { isHeld, release: () => lock.release() };
+    const read: AdvisoryLock['read'] = (sql, params) => {
+      this.reads++;
+      return lock.read(sql, params);
+    };
+    return { isHeld, read, release: () => lock.release() };
   }
 
   transaction: Database['transaction'] = (work) => this.inner.transaction(work);
@@ -150,7 +154,7 @@ export class Bench {
 
   /** Commits events, as a command would. */
   commit(...events: readonly AnyNewEvent[]): Promise<void> {
-    return this.database.transaction((tx) => this.outbox.append(tx, events));
+    return this.database.transaction(async (tx) => this.outbox.append(tx, events));
   }
 
   /** What the log holds of a topic, in the order of its partitions. */

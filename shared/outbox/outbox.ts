@@ -1,4 +1,4 @@
-import type { SqlValue, Transaction } from '../database/port.js';
+import type { InsertRow, Transaction } from '../database/port.js';
 import type { LogRecord } from '../event-log/port.js';
 import { toRecord, type AnyNewEvent } from '../events/event.js';
 import { AppError } from '../errors/errors.js';
@@ -23,11 +23,12 @@ export class Outbox {
   ) {}
 
   /**
-   * Adds events to the transaction. (topic, aggregate, version) is unique: a second writer of the same version fails.
+   * Adds events to the transaction. (topic, aggregate, version) is unique: the transaction of a second writer of the same
+   * version fails. Deferred, as all writes of an outbox are: nobody has to wait for them before the commit.
    * @throws AppError VALIDATION if an event is larger than MAX_PAYLOAD_BYTES.
    */
-  async append(tx: Transaction, events: readonly AnyNewEvent[], traceparent: string | null = null): Promise<void> {
-    await this.write(
+  append(tx: Transaction, events: readonly AnyNewEvent[], traceparent: string | null = null): void {
+    this.write(
       tx,
       this.recordsOf(events, traceparentWithin(tx, traceparent)).map(({ event, id, record }) =>
         row(record, id, event.subject, event.sequence),
@@ -40,8 +41,8 @@ export class Outbox {
    * events that made those versions nor wait behind one that the log refused.
    * @throws AppError VALIDATION as `append`.
    */
-  async appendSnapshots(tx: Transaction, snapshots: readonly AnyNewEvent[]): Promise<void> {
-    await this.write(
+  appendSnapshots(tx: Transaction, snapshots: readonly AnyNewEvent[]): void {
+    this.write(
       tx,
       this.recordsOf(snapshots, null).map(({ id, record }) => row(record, id, null, null)),
     );
@@ -51,8 +52,8 @@ export class Outbox {
    * Adds records as they are, dead letters for one: they belong to no aggregate and have no version. Of any size, since
    * what came from the log must fit back; what does not is set aside by the relay.
    */
-  async appendRaw(tx: Transaction, records: readonly LogRecord[]): Promise<void> {
-    await this.write(
+  appendRaw(tx: Transaction, records: readonly LogRecord[]): void {
+    this.write(
       tx,
       records.map((record) => row(record, newId(), null, null)),
     );
@@ -74,9 +75,9 @@ export class Outbox {
     });
   }
 
-  private async write(tx: Transaction, rows: readonly Readonly<Record<string, SqlValue>>[]): Promise<void> {
+  private write(tx: Transaction, rows: readonly InsertRow[]): void {
     if (rows.length === 0) return;
-    await tx.insert('outbox', rows);
+    tx.deferred.insert('outbox', rows);
     tx.afterCommit(() => {
       for (const listener of this.listeners) listener(rows.length);
     });

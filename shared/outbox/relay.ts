@@ -11,7 +11,7 @@ import { purgeBefore } from './purge.js';
 import { isLaterOf, type OutboxRow } from './row.js';
 import { appendRows, type Refusal } from './send.js';
 import { isFollower, NO_LANES, setAside, setFollowersAside, stuckLanes } from './set-aside.js';
-import { UnpublishedRows, type Found } from './unpublished.js';
+import { NOTHING, UnpublishedRows, type Found } from './unpublished.js';
 import { Waker } from './waker.js';
 
 /** Pause after a failure: doubles from the first to the last. A commit does not cut it short. */
@@ -170,11 +170,7 @@ class OutboxRelay implements Relay {
       this.waker.clear();
       if (!(await this.publish(lock))) return;
       this.recovered();
-      if (this.numbers.stale) {
-        // With nothing to send nobody would ask.
-        if (!(await lock.isHeld())) return;
-        await this.count();
-      }
+      if (this.numbers.stale) await this.count();
       this.purge();
       const { busyMs, busyForMs, idleMs } = this.poll;
       await this.waker.sleep(this.rows.foundWithin(busyForMs) ? busyMs : idleMs);
@@ -192,30 +188,36 @@ class OutboxRelay implements Relay {
     }
   }
 
-  /** Sends what there is, reading the next rows meanwhile if there are many; false when the lock is lost. */
+  /** Sends what there is, reading the next rows meanwhile if there are many; false when the lock was lost. */
   private async publish(lock: AdvisoryLock): Promise<boolean> {
-    let { rows, more } = await this.read();
-    while ((rows.length > 0 || more) && !this.stopped) {
-      // Only now: a look that finds nothing is all that an idle relay costs.
-      if (!(await lock.isHeld())) return false;
+    let found = await this.read(lock);
+    while (found !== null && (found.rows.length > 0 || found.more) && !this.stopped) {
       // Both are awaited whatever happens: an append that outlived the lock could overtake the next leader's.
-      const [sent, next] = await Promise.allSettled([this.send(rows), more ? this.read() : NOTHING]);
+      const [sent, next] = await Promise.allSettled([
+        this.send(found.rows),
+        found.more ? this.read(lock) : Promise.resolve(NOTHING),
+      ]);
       if (sent.status === 'rejected') throw sent.reason;
       if (next.status === 'rejected') throw next.reason;
       // What was read meanwhile may have to wait behind what was refused.
-      ({ rows, more } = sent.value === 'refused' ? await this.read() : next.value);
+      if (sent.value === 'refused') found = await this.read(lock);
+      // Whoever reads leads; but that was said before the sending, which may have taken long.
+      else if (next.value !== null && next.value.rows.length > 0 && !(await lock.isHeld())) found = null;
+      else found = next.value;
     }
-    return true;
+    return found !== null;
   }
 
-  /** The next rows that need not wait behind one that was refused. */
-  private async read(): Promise<Found> {
+  /** The next rows that need not wait behind one that was refused; null when the lock was lost. */
+  private async read(lock: AdvisoryLock): Promise<Found | null> {
     const { database } = this.options;
     // Before the rows: a lane that is sent again in between still counts as stuck, and its later rows do not get ahead.
     const lanes = this.numbers.setAside === 0 ? NO_LANES : await stuckLanes(database);
-    const { rows, more } = await this.rows.read();
+    const found = await this.rows.read(lock);
+    if (found === null) return null;
+    const { rows, more } = found;
     const followers = rows.filter((row) => isFollower(row, lanes));
-    if (followers.length === 0) return { rows, more };
+    if (followers.length === 0) return found;
     const aside = await setFollowersAside(database, followers, lanes);
     this.numbers.setAside += aside;
     return { rows: rows.filter((row) => !isFollower(row, lanes)), more };
@@ -303,5 +305,3 @@ class OutboxRelay implements Relay {
     }
   }
 }
-
-const NOTHING: Found = { rows: [], more: false };

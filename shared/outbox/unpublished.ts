@@ -1,11 +1,13 @@
-import type { Database } from '../database/port.js';
-import { placeholders } from '../database/port.js';
+import { placeholders, type AdvisoryLock, type Database } from '../database/port.js';
 import { lockChunks } from '../database/sql.js';
 import type { Logger } from '../observability/logger.js';
 import type { OutboxRow } from './row.js';
 
 /** Most rows in one append. */
 const BATCH = 500;
+
+/** Most rows that are sent and not yet marked: each is named by every look. */
+const MOST_UNMARKED = 4_096;
 
 /** Until rows are marked as published, and after a failure until it is tried again. */
 const MARK_DELAY_MS = 250;
@@ -17,6 +19,8 @@ export interface Found {
   /** A whole batch was there, so there may be another. */
   readonly more: boolean;
 }
+
+export const NOTHING: Found = { rows: [], more: false };
 
 export interface UnpublishedOptions {
   /** Of the relay, for the log. */
@@ -37,7 +41,7 @@ export class UnpublishedRows {
   private readonly published = new Set<number>();
   private marking: Promise<void> = Promise.resolve();
   /** The last look at the table. */
-  private reading: Promise<readonly { readonly id: number }[]> = Promise.resolve([]);
+  private reading: Promise<unknown> = Promise.resolve();
   private markTimer: NodeJS.Timeout | null = null;
   /** Rows that commits in this process told of and that no look has met yet. */
   private announced = 0;
@@ -61,28 +65,31 @@ export class UnpublishedRows {
     return this.published.size;
   }
 
-  /** The next rows, oldest first. Never "newer than the last": ids are given before commits, so a lower one may follow. */
-  async read(): Promise<Found> {
-    const { database } = this.options;
+  /**
+   * The next rows, oldest first, and with them the answer that the lock is ours; null if it is not. Never "newer than the
+   * last": ids are given before commits, so a lower one may follow.
+   */
+  async read(lock: AdvisoryLock): Promise<Found | null> {
+    if (this.taken.size > MOST_UNMARKED) await this.mark();
+    // Marking fails, then, and what cannot be marked is repeated after a crash: no more of that.
+    if (this.taken.size > MOST_UNMARKED) return NOTHING;
     const known = this.announced;
-    // In steps, so that a few prepared statements serve.
-    const limit = BATCH * Math.ceil((BATCH + this.taken.size) / BATCH);
-    // The index alone answers this, also for what is sent and not yet marked.
-    this.reading = database.read<{ id: number }>(
-      `SELECT id FROM outbox WHERE published_at IS NULL AND set_aside = 0 ORDER BY id LIMIT ${limit}`,
+    const taken = [...this.taken];
+    const reading = lock.read<OutboxRow>(
+      // Plus nothing: else MySQL makes a range of every gap in the list.
+      `SELECT id, event_id, topic, record_key, aggregate_id, payload, headers FROM outbox
+       WHERE published_at IS NULL AND set_aside = 0
+         ${taken.length === 0 ? '' : `AND id + 0 NOT IN (${placeholders(taken.length)})`}
+       ORDER BY id LIMIT ${BATCH}`,
+      taken,
     );
-    const unpublished = await this.reading;
-    const ids = unpublished.flatMap(({ id }) => (this.taken.has(id) ? [] : [id])).slice(0, BATCH);
-    if (ids.length > this.announced) this.foundAt = performance.now();
+    this.reading = reading;
+    const rows = await reading;
+    if (rows === null) return null;
+    if (rows.length > this.announced) this.foundAt = performance.now();
     // Those known before the look were met by it or earlier.
-    this.announced = Math.min(this.announced - known, Math.max(0, this.announced - ids.length));
-    const rows: OutboxRow[] = [];
-    for (const chunk of lockChunks(ids, 512)) {
-      const columns = 'id, event_id, topic, record_key, aggregate_id, payload, headers';
-      const sql = `SELECT ${columns} FROM outbox WHERE id IN (${placeholders(chunk.length)}) ORDER BY id`;
-      rows.push(...(await database.read<OutboxRow>(sql, chunk)));
-    }
-    return { rows, more: ids.length === BATCH };
+    this.announced = Math.min(this.announced - known, Math.max(0, this.announced - rows.length));
+    return { rows, more: rows.length === BATCH };
   }
 
   /** They are being sent. */

@@ -31,15 +31,15 @@ interface Outcome {
   readonly repeated: number;
 }
 
-/** Some of the messages were handled before: which ones has to be looked up. */
-class Repeats extends Error {}
-
-const NONE: ReadonlySet<string> = new Set();
+/** Messages were handled before, or something is parked: which and what has to be looked up. */
+class Unusual extends Error {}
 
 /** One reaction with its inbox: makes each event's effect happen exactly once, in the order of its key. */
 export class Consumer {
   readonly name: string;
   private readonly types: ReadonlySet<string>;
+  /** Whether anything was parked when it was last looked: then it is looked at first. */
+  private someParked = false;
 
   constructor(private readonly options: ConsumerOptions) {
     this.name = options.reaction.consumer;
@@ -182,20 +182,34 @@ export class Consumer {
 
   private async handle(messages: readonly Message[]): Promise<Outcome> {
     const { database } = this.options;
-    // Repeats are rare: only when the inbox takes fewer than it was given is it asked which ones it had.
-    for (let known = false; ; known = true) {
+    for (let careful = this.someParked; ; careful = true) {
       try {
-        return await database.transaction((tx) => this.react(tx, messages, known));
+        return await database.transaction((tx) =>
+          careful ? this.reactCarefully(tx, messages) : this.react(tx, messages),
+        );
       } catch (error) {
-        if (!(error instanceof Repeats)) throw error;
+        if (!(error instanceof Unusual)) throw error;
       }
     }
   }
 
-  private async react(tx: Transaction, messages: readonly Message[], someKnown: boolean): Promise<Outcome> {
-    const { parked, reaction, onParked } = this.options;
+  /** As nearly always: nothing is parked, and no message came before. One packet fills the inbox and tells both. */
+  private async react(tx: Transaction, messages: readonly Message[]): Promise<Outcome> {
+    const [someParked, added] = await Promise.all([
+      this.options.parked.anybody(tx, this.name),
+      this.remember(tx, messages),
+    ]);
+    this.someParked = someParked;
+    if (someParked || added < messages.length) throw new Unusual();
+    await this.perform(tx, messages);
+    return { handled: messages, queued: [], repeated: 0 };
+  }
+
+  private async reactCarefully(tx: Transaction, messages: readonly Message[]): Promise<Outcome> {
+    const { parked, onParked } = this.options;
     const standing = await parked.standing(tx, this.name, messages);
-    const seen = someKnown || standing.lanes.size > 0 ? await this.seen(tx, messages) : NONE;
+    this.someParked = standing.anybody;
+    const seen = await this.seen(tx, messages);
     const handled: Message[] = [];
     const queued: Message[] = [];
     for (const message of messages) {
@@ -206,18 +220,22 @@ export class Consumer {
     if (handled.length > 0) {
       // First, so that a twin in another process waits here instead of doing the same work.
       const added = await this.remember(tx, handled);
-      if (added < handled.length) throw new Repeats();
-      await reaction.handle(
-        tx,
-        handled.map((message) => message.event),
-        handled.map((message) => message.record),
-      );
+      if (added < handled.length) throw new Unusual();
+      await this.perform(tx, handled);
     }
     if (queued.length > 0) {
       await parked.queue(tx, this.name, queued);
       tx.afterCommit(onParked);
     }
     return { handled, queued, repeated: messages.length - handled.length - queued.length };
+  }
+
+  private perform(tx: Transaction, messages: readonly Message[]): Promise<void> {
+    return this.options.reaction.handle(
+      tx,
+      messages.map((message) => message.event),
+      messages.map((message) => message.record),
+    );
   }
 
   private tell({ handled, queued, repeated }: Outcome): void {

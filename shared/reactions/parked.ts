@@ -28,9 +28,11 @@ export interface Standing {
   readonly ids: ReadonlySet<string>;
   /** Lanes with a message that waits: what follows has to queue behind it. */
   readonly lanes: ReadonlySet<string>;
+  /** Whether anything of the consumer is parked at all. */
+  readonly anybody: boolean;
 }
 
-const NOBODY: Standing = { ids: new Set(), lanes: new Set() };
+const NOBODY: Standing = { ids: new Set(), lanes: new Set(), anybody: false };
 
 export interface ParkedOptions {
   readonly outbox: Outbox;
@@ -43,11 +45,14 @@ export interface ParkedOptions {
 export class Parked {
   constructor(private readonly options: ParkedOptions) {}
 
-  /** Asked in the transaction that acts on it. */
+  /** Whether anything of the consumer is parked. Nearly always nothing is, and one look at an index says so. */
+  async anybody(tx: Transaction, consumer: string): Promise<boolean> {
+    return (await tx.query('SELECT 1 AS found FROM parked WHERE consumer = ? LIMIT 1', [consumer])).length > 0;
+  }
+
+  /** Who of the messages is parked, and behind whom they would have to wait. Asked in the transaction that acts on it. */
   async standing(tx: Transaction, consumer: string, messages: readonly Message[]): Promise<Standing> {
-    // Nearly always there is nobody, and one look at an index says so.
-    const anybody = await tx.query('SELECT 1 AS found FROM parked WHERE consumer = ? LIMIT 1', [consumer]);
-    if (anybody.length === 0) return NOBODY;
+    if (!(await this.anybody(tx, consumer))) return NOBODY;
     const ids = new Set<string>();
     for (const chunk of lockChunks(messages.map((message) => message.id))) {
       const rows = await tx.query<{ event_id: string }>(
@@ -65,7 +70,7 @@ export class Parked {
       );
       for (const row of rows) lanes.add(row.record_key);
     }
-    return { ids, lanes };
+    return { ids, lanes, anybody: true };
   }
 
   /** Queues messages behind an earlier one of their lane, which is tried as soon as that one is gone. */
@@ -108,7 +113,7 @@ export class Parked {
       this.row(consumer, id, record, { attempt: attempts, due_at, state: 'DEAD', error: text }),
     ]);
     if (added === 0) return false;
-    await this.options.outbox.appendRaw(tx, [deadLetter(record, { consumer, attempts, error: text })]);
+    this.options.outbox.appendRaw(tx, [deadLetter(record, { consumer, attempts, error: text })]);
     return true;
   }
 
@@ -156,7 +161,7 @@ export class Parked {
     if (changed === 0) return null;
     if (delay !== undefined) return 'parked';
     const record = JSON.parse(row.message) as StoredRecord;
-    await outbox.appendRaw(tx, [deadLetter(record, { consumer: row.consumer, attempts: attempt, error: text })]);
+    outbox.appendRaw(tx, [deadLetter(record, { consumer: row.consumer, attempts: attempt, error: text })]);
     return 'dead';
   }
 

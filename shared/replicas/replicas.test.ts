@@ -63,6 +63,7 @@ function interrupted(tx: Transaction, rival: () => Promise<void>): Transaction {
     insertNew: (...all) => then(tx.insertNew(...all)),
     lock: (...all) => then(tx.lock(...all)),
     tryLock: (...all) => then(tx.tryLock(...all)),
+    deferred: tx.deferred,
     afterCommit: (callback) => tx.afterCommit(callback),
   };
 }

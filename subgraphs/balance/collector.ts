@@ -61,20 +61,17 @@ export class Collector {
     for (const event of happened) this.follow(book, event, cause);
   }
 
-  async write(
-    tx: Transaction,
-    { store, calls }: { readonly store: BalanceStore; readonly calls: ProviderCalls },
-  ): Promise<void> {
+  write(tx: Transaction, { store, calls }: { readonly store: BalanceStore; readonly calls: ProviderCalls }): void {
     const books = [...this.changed].map((orderId) => this.books.get(orderId) as PaymentBook);
-    await store.saveBooks(
+    store.saveBooks(
       tx,
       books.filter(({ orderId }) => !this.known.has(orderId)),
       books.filter(({ orderId }) => this.known.has(orderId)),
     );
-    await store.saveMovements(tx, this.moved);
-    await calls.dropCharges(tx, this.dropped);
-    await calls.request(tx, [...this.calls.values()]);
-    await store.publish(tx, this.published);
+    store.saveMovements(tx, this.moved);
+    calls.dropCharges(tx, this.dropped);
+    calls.request(tx, [...this.calls.values()]);
+    store.publish(tx, this.published);
   }
 
   /** Does what an event of the book leaves to be done. */

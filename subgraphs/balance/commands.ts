@@ -64,8 +64,8 @@ export function balanceCommands(deps: BalanceCommandDeps): BalanceCommands {
           if (treasury === undefined) throw new Error('There is no treasury.');
           await store.requireLivingOwner(tx, account, 'accountId');
           const moved = move(treasury, account, { kind: 'DEPOSIT', amount, transactionId, at: now() });
-          await store.saveMovements(tx, [moved]);
-          await store.publish(tx, moved.events, context.traceparent);
+          store.saveMovements(tx, [moved]);
+          store.publish(tx, moved.events, context.traceparent);
           return moved.transaction;
         },
       });
@@ -98,8 +98,8 @@ export function balanceCommands(deps: BalanceCommandDeps): BalanceCommands {
           if (to === undefined) throw notFound('account', toAccountId, 'toAccountId');
           await store.requireLivingOwner(tx, to, 'toAccountId');
           const moved = move(from, to, { kind: 'TRANSFER', amount, transactionId, at: now() });
-          await store.saveMovements(tx, [moved]);
-          await store.publish(tx, moved.events, context.traceparent);
+          store.saveMovements(tx, [moved]);
+          store.publish(tx, moved.events, context.traceparent);
           return moved.transaction;
         },
       });

@@ -3,7 +3,7 @@ import { claimDue, nextDue, type LeaseTable } from '../../shared/effects/leases.
 import type { Attempt } from './payments.js';
 import type { ChargeRequest } from './provider.js';
 
-const TABLE: LeaseTable = { name: 'provider_calls', id: 'payment_id' };
+const TABLE: LeaseTable = { name: 'provider_calls', key: ['payment_id', 'kind'] };
 
 /** One thing to ask of the payment provider. A payment has at most one of each kind. */
 export interface ProviderCall {
@@ -63,9 +63,9 @@ export class ProviderCalls {
     return () => this.listeners.delete(listener);
   }
 
-  async request(tx: Transaction, calls: readonly ProviderCall[]): Promise<void> {
+  request(tx: Transaction, calls: readonly ProviderCall[]): void {
     if (calls.length === 0) return;
-    await tx.insert(
+    tx.deferred.insert(
       'provider_calls',
       calls.map((call) => ({ ...call })),
     );
@@ -75,9 +75,9 @@ export class ProviderCalls {
   }
 
   /** Takes back charges that the provider was never asked for. One that was asked goes on: its outcome must be known. */
-  async dropCharges(tx: Transaction, paymentIds: readonly string[]): Promise<void> {
+  dropCharges(tx: Transaction, paymentIds: readonly string[]): void {
     if (paymentIds.length === 0) return;
-    await tx.execute(
+    tx.deferred.execute(
       `UPDATE provider_calls SET status = 'DROPPED'
        WHERE payment_id IN (${placeholders(paymentIds.length)}) AND kind = 'CHARGE' AND status = 'REQUESTED' AND attempts = 0`,
       paymentIds,
@@ -104,13 +104,16 @@ export class ProviderCalls {
     return new Set(rows.filter((row) => row.status === 'REQUESTED').map(keyOf));
   }
 
-  async done(tx: Transaction, { payment_id, kind }: ProviderCall): Promise<void> {
-    await tx.execute(`UPDATE provider_calls SET status = 'DONE' WHERE payment_id = ? AND kind = ?`, [payment_id, kind]);
+  done(tx: Transaction, { payment_id, kind }: ProviderCall): void {
+    tx.deferred.execute(`UPDATE provider_calls SET status = 'DONE' WHERE payment_id = ? AND kind = ?`, [
+      payment_id,
+      kind,
+    ]);
   }
 
   /** To be asked again at `dueAt`. Not if somebody else has claimed it by now: then it is theirs to say when. */
-  async postpone(tx: Transaction, call: ProviderCall, dueAt: number, failed: boolean): Promise<void> {
-    await tx.execute(
+  postpone(tx: Transaction, call: ProviderCall, dueAt: number, failed: boolean): void {
+    tx.deferred.execute(
       `UPDATE provider_calls SET due_at = ?, failures = failures + ? WHERE payment_id = ? AND kind = ? AND claimed_by = ?`,
       [dueAt, failed ? 1 : 0, call.payment_id, call.kind, call.claimed_by],
     );

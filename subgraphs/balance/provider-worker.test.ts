@@ -89,7 +89,7 @@ async function newProcess(options: Partial<ProviderWorkerOptions> = {}): Promise
       );
       const collector = new Collector(books, new Map());
       for (const command of commands) collector.handle(command.orderId, command, { userId: 'u1', traceparent: null });
-      await collector.write(tx, { store, calls });
+      collector.write(tx, { store, calls });
     });
   const started = { database, worker, handle };
   processes.push(started);

@@ -31,6 +31,9 @@ export interface ProviderWorkerOptions {
 /** Calls under way at a time. */
 const MAX_IN_FLIGHT = 64;
 
+/** Less than what lies between two batches of the reaction that asks for calls, so that no call waits for it. */
+const PACE_MS = 20;
+
 const LONGEST_RETRY_MS = 60_000;
 
 type Answer =
@@ -58,7 +61,8 @@ class ProviderWorker implements WorkerPart {
     const { calls, now, log, leaseMs = 10_000 } = options;
     this.worker = new EffectWorker<ProviderCall, Answer>({
       name: 'calls to the payment provider',
-      maxInFlight: MAX_IN_FLIGHT,
+      maxInFlight: () => MAX_IN_FLIGHT,
+      paceMs: PACE_MS,
       log,
       now,
       onRequested: (listener) => calls.onRequested(listener),
@@ -108,31 +112,29 @@ class ProviderWorker implements WorkerPart {
     }
   }
 
-  private async settle(answered: readonly Answered[]): Promise<void> {
+  /** Answers when the first of these is to be asked again; null if none is. */
+  private async settle(answered: readonly Answered[]): Promise<number | null> {
     const { database, store, calls, now } = this.options;
+    const at = now();
+    const judged = answered.map(({ task, outcome }) => ({ task, outcome, again: this.askAgainAt(task, outcome, at) }));
     const recorded = await database.transaction(async (tx) => {
-      const at = now();
-      const books = await store.lockBooks(
-        tx,
-        answered.map(({ task }) => task.order_id),
-      );
-      const open = await calls.lockOpen(
-        tx,
-        answered.map(({ task }) => task),
-      );
+      const tasks = answered.map(({ task }) => task);
+      const orders = tasks.map((call) => call.order_id);
+      const [books, open] = await Promise.all([store.lockBooks(tx, orders), calls.lockOpen(tx, tasks)]);
       const collector = new Collector(books, new Map());
-      const taken = answered.filter(({ task }) => open.has(keyOf(task)));
-      for (const { task: call, outcome: answer } of taken) {
-        const again = this.askAgainAt(call, answer, at);
-        if (again === null) await calls.done(tx, call);
-        else await calls.postpone(tx, call, again, answer.type === 'error');
+      const taken = judged.filter(({ task }) => open.has(keyOf(task)));
+      for (const { task: call, outcome: answer, again } of taken) {
+        if (again === null) calls.done(tx, call);
+        else calls.postpone(tx, call, again, answer.type === 'error');
         const command = commandFor(call, answer, at);
         if (command !== null) collector.handle(call.order_id, command, { userId: null, traceparent: call.traceparent });
       }
-      await collector.write(tx, { store, calls });
+      collector.write(tx, { store, calls });
       return taken;
     });
     for (const one of recorded) this.report(one);
+    const times = judged.flatMap(({ again }) => again ?? []);
+    return times.length === 0 ? null : Math.min(...times);
   }
 
   /** When the provider is to be asked once more; null if its answer is final. */

@@ -45,7 +45,7 @@ export function payments({
         const { userId } = event.data.order;
         collector.handle(event.subject, commandFor(event, at), { userId, traceparent: event.traceparent });
       }
-      await collector.write(tx, { store, calls });
+      collector.write(tx, { store, calls });
     },
   });
 }

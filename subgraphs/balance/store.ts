@@ -94,7 +94,7 @@ export class BalanceStore {
     if ((await tx.insertNew('accounts', ['id'], [toRow(account)])) === 0) {
       throw new AppError('CONFLICT', `Account ${account.id} exists already.`, { field: 'id' });
     }
-    await this.outbox.append(tx, events, traceparent);
+    this.outbox.append(tx, events, traceparent);
     return account;
   }
 
@@ -105,24 +105,23 @@ export class BalanceStore {
     await db.transaction(async (tx) => {
       for (const { id, kind } of SYSTEM_ACCOUNTS) {
         const { account, events } = open({ id, userId: null, kind }, now());
-        if ((await tx.insertNew('accounts', ['id'], [toRow(account)])) === 1) await this.outbox.append(tx, events);
+        if ((await tx.insertNew('accounts', ['id'], [toRow(account)])) === 1) this.outbox.append(tx, events);
       }
     });
   }
 
   /** Saves movements in their order; the accounts were locked before. Publishes nothing: see `publish`. */
-  async saveMovements(tx: Transaction, moved: readonly Moved[]): Promise<void> {
-    if (moved.length === 0) return;
+  saveMovements(tx: Transaction, moved: readonly Moved[]): void {
     const accounts = new Map(moved.flatMap(({ from, to }) => [from, to]).map((account) => [account.id, account]));
-    await tx.upsert('accounts', ['id'], [...accounts.values()].map(toRow));
-    await tx.insert(
+    tx.deferred.upsert('accounts', ['id'], [...accounts.values()].map(toRow));
+    tx.deferred.insert(
       'transactions',
       moved.map(({ transaction }) => transactionRow(transaction)),
     );
   }
 
-  publish(tx: Transaction, events: readonly AnyNewEvent[], traceparent: string | null = null): Promise<void> {
-    return this.outbox.append(tx, events, traceparent);
+  publish(tx: Transaction, events: readonly AnyNewEvent[], traceparent: string | null = null): void {
+    this.outbox.append(tx, events, traceparent);
   }
 
   /** The payment books by order, locked in id order until the transaction ends. */
@@ -143,12 +142,12 @@ export class BalanceStore {
   }
 
   /**
-   * A book that was not there when it was locked could be made by another process meanwhile: inserting it then fails as a
+   * A book that was not there when it was locked could be made by another process meanwhile: the transaction then fails as a
    * CONFLICT, so that neither overwrites the other.
    */
-  async saveBooks(tx: Transaction, fresh: readonly PaymentBook[], changed: readonly PaymentBook[]): Promise<void> {
-    await tx.insert('payments', fresh.map(bookRow));
-    await tx.upsert('payments', ['order_id'], changed.map(bookRow));
+  saveBooks(tx: Transaction, fresh: readonly PaymentBook[], changed: readonly PaymentBook[]): void {
+    tx.deferred.insert('payments', fresh.map(bookRow));
+    tx.deferred.upsert('payments', ['order_id'], changed.map(bookRow));
   }
 
   saveUsers(tx: Transaction, users: readonly UserState[]): Promise<void> {

@@ -94,21 +94,26 @@ export function orderCommands(deps: OrderCommandDeps): OrderCommands {
       const wanted = parseItems(input.items);
       // Administrators order for anybody.
       const mustBeVerified = verifiedOrders && context.identity.role !== 'ADMIN';
-      // Read before the transaction, judged inside: a repeated call is to answer its first success, whatever changed since.
-      const [products, customer] = await Promise.all([
-        replicas.products(wanted.map(({ productId }) => productId)),
-        replicas.customer(userId, mustBeVerified),
-      ]);
-      return commands.run(context, {
-        mutation: 'createOrder',
-        input,
-        work: (tx) => {
-          if (customer === undefined) throw notFound('user', userId, 'userId');
-          if (mustBeVerified && !customer.verified) throw new AppError('FORBIDDEN', UNVERIFIED);
-          const items = wanted.map((item, index) => toItem(item, products.get(item.productId), index));
-          return store.create(tx, { type: 'create', id, userId, items, at: now() }, context.traceparent);
-        },
-      });
+      const parties = { userId, productIds: wanted.map(({ productId }) => productId) };
+      const attempt = (): Promise<OrderState> =>
+        commands.run(context, {
+          mutation: 'createOrder',
+          input,
+          work: async (tx) => {
+            const { products, customer } = await replicas.parties(tx, parties);
+            if (customer === undefined) throw notFound('user', userId, 'userId');
+            if (mustBeVerified && !customer.verified) throw new AppError('FORBIDDEN', UNVERIFIED);
+            const items = wanted.map((item, index) => toItem(item, products.get(item.productId), index));
+            return store.create(tx, { type: 'create', id, userId, items, at: now() }, context.traceparent);
+          },
+        });
+      try {
+        return await attempt();
+      } catch (error) {
+        const mayBeEarly = error instanceof AppError && (error.code === 'NOT_FOUND' || error.code === 'FORBIDDEN');
+        if (!mayBeEarly || !(await replicas.haveCome(parties, mustBeVerified))) throw error;
+        return attempt();
+      }
     },
 
     async pay(context, input) {

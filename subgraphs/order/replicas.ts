@@ -1,6 +1,6 @@
-import type { Database, Transaction } from '../../shared/database/port.js';
+import { placeholders, type Database, type Transaction } from '../../shared/database/port.js';
 import type { AccountState, ProductState, UserState } from '../../shared/events/states.js';
-import { createLookup, type Lookup } from '../../shared/replicas/lookup.js';
+import { isYoung } from '../../shared/ids/ids.js';
 import { readUntil, saveNewer, waitForYoung } from '../../shared/replicas/replicas.js';
 
 interface ProductRow {
@@ -25,48 +25,70 @@ interface AccountRow {
 /** A product as orders need it. */
 export type CatalogueEntry = Pick<ProductState, 'name' | 'price'>;
 
+/** Who orders what. */
+export interface Parties {
+  readonly userId: string;
+  readonly productIds: readonly string[];
+}
+
+export interface KnownParties {
+  /** By id; those that do not exist or are no longer sold are missing. */
+  readonly products: ReadonlyMap<string, CatalogueEntry>;
+  /** Undefined if there is no such user, or they are deleted. */
+  readonly customer: { readonly verified: boolean } | undefined;
+  /** Ids of which nothing has been heard here. */
+  readonly unknown: readonly string[];
+}
+
 /**
  * What orders need to know of products, users and accounts, kept here so that no command calls another subgraph.
  * A replica runs behind by the time its events take. An id it does not know is therefore waited for, up to two seconds
- * and only if it is young enough to be on its way. Never call the reading methods inside a transaction.
+ * and only if it is young enough to be on its way; never inside a transaction.
  */
 export class Replicas {
-  private readonly lookups: {
-    readonly products: Lookup<ProductRow>;
-    readonly users: Lookup<UserRow>;
-    readonly accounts: Lookup<AccountRow>;
-  };
-
   constructor(
-    database: Database,
+    private readonly database: Database,
     private readonly now: () => number,
-  ) {
-    this.lookups = {
-      products: createLookup(database, 'products'),
-      users: createLookup(database, 'users'),
-      accounts: createLookup(database, 'accounts'),
+  ) {}
+
+  /** What is known now, read together. */
+  async parties(reader: Pick<Transaction, 'query'>, { userId, productIds }: Parties): Promise<KnownParties> {
+    const [[user], products] = await Promise.all([
+      reader.query<UserRow>('SELECT * FROM users WHERE id = ?', [userId]),
+      reader.query<ProductRow>(`SELECT * FROM products WHERE id IN (${placeholders(productIds.length)})`, productIds),
+    ]);
+    const known = new Set([user, ...products].map((row) => row?.id));
+    return {
+      unknown: [userId, ...productIds].filter((id) => !known.has(id)),
+      products: new Map(products.filter((row) => row.deleted === 0).map((row) => [row.id, row])),
+      customer: user?.deleted === 0 ? { verified: user.verified === 1 } : undefined,
     };
   }
 
-  /** By id; those that do not exist or are no longer sold are missing. */
-  async products(ids: readonly string[]): Promise<Map<string, CatalogueEntry>> {
-    const rows = await this.known(this.lookups.products, ids);
-    return new Map(rows.filter((row) => row.deleted === 0).map((row) => [row.id, row]));
-  }
-
   /**
-   * The user, unless there is none or they are deleted. Where it matters whether their address is confirmed, one who has
-   * not done so as far as is known here is looked at again for up to two seconds: they may have done it a moment ago.
+   * Waits for what may be on its way, up to two seconds: users and products that were made a moment ago, and where it
+   * matters the confirmation of an address, which any customer may have given a moment ago. Answers whether all of that has
+   * been heard of by then.
    */
-  async customer(id: string, mustBeVerified: boolean): Promise<{ readonly verified: boolean } | undefined> {
-    const read = (): Promise<readonly UserRow[]> => this.known(this.lookups.users, [id]);
-    const [row] = await readUntil(read, ([row]) => !mustBeVerified || row?.deleted !== 0 || row.verified === 1);
-    return row?.deleted === 0 ? { verified: row.verified === 1 } : undefined;
+  async haveCome(parties: Parties, mustBeVerified: boolean): Promise<boolean> {
+    const reader = { query: this.database.read.bind(this.database) };
+    const { isComplete } = await readUntil(
+      async () => {
+        const { unknown, customer } = await this.parties(reader, parties);
+        const unverified = mustBeVerified && customer?.verified === false;
+        const mayCome = unverified || unknown.some((id) => isYoung(id, this.now()));
+        return { isComplete: unknown.length === 0 && !unverified, mayCome };
+      },
+      ({ isComplete, mayCome }) => isComplete || !mayCome,
+    );
+    return isComplete;
   }
 
   /** Whose account it is (null for the house's own); undefined if there is no such account. */
   async accountOwner(id: string): Promise<string | null | undefined> {
-    const [row] = await this.known(this.lookups.accounts, [id]);
+    const [row] = await waitForYoung([id], this.now, () =>
+      this.database.read<AccountRow>('SELECT * FROM accounts WHERE id = ?', [id]),
+    );
     return row?.user_id;
   }
 
@@ -86,9 +108,5 @@ export class Replicas {
 
   saveAccounts(tx: Transaction, states: readonly AccountState[]): Promise<void> {
     return saveNewer(tx, 'accounts', states, ({ id, version, userId }) => ({ id, version, user_id: userId }));
-  }
-
-  private known<R extends { readonly id: string }>(lookup: Lookup<R>, ids: readonly string[]): Promise<readonly R[]> {
-    return waitForYoung(ids, this.now, () => lookup(ids));
   }
 }

@@ -59,13 +59,13 @@ export class OrderStore {
     private readonly times: OrderTimes,
   ) {}
 
-  /** @throws AppError CONFLICT if there is an order with this id. */
-  async create(tx: Transaction, command: OrderCommand, traceparent: string | null): Promise<OrderState> {
+  /** If there is an order with this id, the transaction fails with AppError CONFLICT. */
+  create(tx: Transaction, command: OrderCommand, traceparent: string | null): OrderState {
     const { state, events } = fold(null, decide(null, command), evolve, toData);
     if (state === null) throw new Error(`${command.type} creates no order.`);
-    await tx.insert('orders', [toRow(state)]);
-    await this.outbox.append(tx, events, traceparent);
-    await this.saveTimers(tx, [{ before: null, after: state }]);
+    tx.deferred.insert('orders', [toRow(state)]);
+    this.outbox.append(tx, events, traceparent);
+    this.saveTimers(tx, [{ before: null, after: state }]);
     return state;
   }
 
@@ -83,9 +83,9 @@ export class OrderStore {
     const { state, events } = fold(before, decide(before, request(before)), evolve, toData);
     if (state === null) throw new Error(`There is no order ${id} to update.`);
     if (events.length > 0) {
-      await tx.upsert('orders', ['id'], [toRow(state)]);
-      await this.outbox.append(tx, events, traceparent);
-      await this.saveTimers(tx, [{ before, after: state }]);
+      tx.deferred.upsert('orders', ['id'], [toRow(state)]);
+      this.outbox.append(tx, events, traceparent);
+      this.saveTimers(tx, [{ before, after: state }]);
     }
     return state;
   }
@@ -107,7 +107,7 @@ export class OrderStore {
       changed.set(orderId, { before: orders.get(orderId) ?? null, after: state });
       published.push(...events.map((event) => ({ ...event, traceparent })));
     }
-    await this.save(tx, [...changed.values()], published);
+    this.save(tx, [...changed.values()], published);
     return unknown;
   }
 
@@ -134,7 +134,7 @@ export class OrderStore {
       published.push(...events);
       fired.push({ orderId: row.id, kind, acted: events.length > 0 });
     }
-    await this.save(tx, changes, published);
+    this.save(tx, changes, published);
     return fired;
   }
 
@@ -144,18 +144,19 @@ export class OrderStore {
       await database.read<OrderRow>(`SELECT id, state FROM orders WHERE id IN (${placeholders(ids.length)})`, ids),
     );
   }
-  private async save(tx: Transaction, changes: readonly Change[], events: readonly AnyNewEvent[]): Promise<void> {
+
+  private save(tx: Transaction, changes: readonly Change[], events: readonly AnyNewEvent[]): void {
     const changed = changes.filter(({ before, after }) => before !== after);
-    await tx.upsert(
+    tx.deferred.upsert(
       'orders',
       ['id'],
       changed.map(({ after }) => toRow(after)),
     );
-    await this.outbox.append(tx, events);
-    await this.saveTimers(tx, changes);
+    this.outbox.append(tx, events);
+    this.saveTimers(tx, changes);
   }
 
-  private async saveTimers(tx: Transaction, changes: readonly Change[]): Promise<void> {
+  private saveTimers(tx: Transaction, changes: readonly Change[]): void {
     const rows: TimerRow[] = [];
     const ended: string[] = [];
     for (const { before, after, timer } of changes) {
@@ -165,9 +166,9 @@ export class OrderStore {
       if (next !== null) rows.push(...toTimerRows(after.id, next));
       else if (before !== null) ended.push(after.id);
     }
-    await tx.upsert('timers', ['order_id'], rows);
+    tx.deferred.upsert('timers', ['order_id'], rows);
     for (const ids of lockChunks(ended)) {
-      await tx.execute(`DELETE FROM timers WHERE order_id IN (${placeholders(ids.length)})`, ids);
+      tx.deferred.execute(`DELETE FROM timers WHERE order_id IN (${placeholders(ids.length)})`, ids);
     }
   }
 }

@@ -104,6 +104,13 @@ function dying(tx: Transaction, statements: number): Transaction {
       return left < 0 ? Promise.reject(new EngineUnavailable('database')) : statement(...all);
     };
   };
+  const write = <A extends readonly unknown[]>(statement: (...all: A) => void) => {
+    return (...all: A): void => {
+      left -= 1;
+      if (left < 0) throw new EngineUnavailable('database');
+      statement(...all);
+    };
+  };
   return {
     query: step(tx.query.bind(tx)) as Transaction['query'],
     execute: step(tx.execute.bind(tx)),
@@ -112,6 +119,11 @@ function dying(tx: Transaction, statements: number): Transaction {
     insertNew: step(tx.insertNew.bind(tx)),
     lock: step(tx.lock.bind(tx)) as Transaction['lock'],
     tryLock: step(tx.tryLock.bind(tx)) as Transaction['tryLock'],
+    deferred: {
+      insert: write(tx.deferred.insert),
+      upsert: write(tx.deferred.upsert),
+      execute: write(tx.deferred.execute),
+    },
     afterCommit: (callback) => tx.afterCommit(callback),
   };
 }

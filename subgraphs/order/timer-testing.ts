@@ -100,7 +100,7 @@ export class TimerBed {
     const items = [{ productId: 'phone', name: 'Phone', quantity: 1, unitPrice: 100 }];
     await this.database.transaction(async (tx) => {
       for (const id of ids) {
-        await store.create(tx, { type: 'create', id, userId: newId(), items, at: this.clock }, null);
+        store.create(tx, { type: 'create', id, userId: newId(), items, at: this.clock }, null);
       }
     });
     return ids;

@@ -80,7 +80,7 @@ export function productCommands({
         const before = (await store.lockProducts(tx, [id])).get(id) ?? null;
         if (before === null || before.deleted) throw notFound('product', id);
         expectVersion(before, input.expectedVersion);
-        const [after] = await store.save(tx, [{ before, events: decide(before, wanted) }], context.traceparent);
+        const [after] = store.save(tx, [{ before, events: decide(before, wanted) }], context.traceparent);
         return after ?? before;
       },
     });
@@ -102,11 +102,7 @@ export function productCommands({
         mutation: 'createProduct',
         input,
         work: async (tx) => {
-          const [created] = await store.save(
-            tx,
-            [{ before: null, events: decide(null, command) }],
-            context.traceparent,
-          );
+          const [created] = store.save(tx, [{ before: null, events: decide(null, command) }], context.traceparent);
           return created as ProductState;
         },
       });

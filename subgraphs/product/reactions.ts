@@ -80,12 +80,12 @@ async function settle(
     }
   }
 
-  await store.saveReservations(tx, [...changed.values()]);
+  store.saveReservations(tx, [...changed.values()]);
   const moved = [...totals].map(([id, total]) => {
     const before = products.get(id) ?? null;
     return { before, events: decide(before, { type: 'moveStock', ...total, at }) };
   });
-  await store.save(tx, moved, null, published);
+  store.save(tx, moved, null, published);
 }
 
 function commandFor(event: OrderEvent, at: number): ReservationCommand {

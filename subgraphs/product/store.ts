@@ -56,12 +56,12 @@ export class ProductStore {
   }
 
   /** Appends events to products, each list to its product, and publishes them and `others`; answers the products afterwards. */
-  async save(
+  save(
     tx: Transaction,
     changes: readonly { readonly before: ProductState | null; readonly events: readonly ProductEvent[] }[],
     traceparent: string | null = null,
     others: readonly AnyNewEvent[] = [],
-  ): Promise<ProductState[]> {
+  ): ProductState[] {
     const stored: Record<string, string | number>[] = [];
     const published: AnyNewEvent[] = [];
     const after = changes.map(({ before, events }) => {
@@ -76,10 +76,10 @@ export class ProductStore {
       return state;
     });
     if (stored.length > 0) {
-      await tx.insert('product_events', stored);
-      await tx.upsert('products', ['id'], after.map(toRow));
+      tx.deferred.insert('product_events', stored);
+      tx.deferred.upsert('products', ['id'], after.map(toRow));
     }
-    await this.outbox.append(tx, [...others, ...published], traceparent);
+    this.outbox.append(tx, [...others, ...published], traceparent);
     return after;
   }
 
@@ -94,9 +94,8 @@ export class ProductStore {
     );
   }
 
-  async saveReservations(tx: Transaction, reservations: readonly ReservationKept[]): Promise<void> {
-    if (reservations.length === 0) return;
-    await tx.upsert(
+  saveReservations(tx: Transaction, reservations: readonly ReservationKept[]): void {
+    tx.deferred.upsert(
       'reservations',
       ['order_id'],
       reservations.map(({ orderId, items, updatedAt, ...rest }) => ({

@@ -89,7 +89,7 @@ export class Steps {
         // Not locked: a change that is committed meanwhile tells of itself, and the newer version wins.
         const page = await snapshots.page(database, after, PAGE);
         if (page.length > 0) {
-          await database.transaction((tx) =>
+          await database.transaction(async (tx) =>
             outbox.appendSnapshots(
               tx,
               page.map(({ event }) => event),

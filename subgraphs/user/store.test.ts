@@ -59,6 +59,7 @@ const delegate = (tx: Transaction): Transaction => ({
   insertNew: (...all) => tx.insertNew(...all),
   lock: (...all) => tx.lock(...all),
   tryLock: (...all) => tx.tryLock(...all),
+  deferred: tx.deferred,
   afterCommit: (callback) => tx.afterCommit(callback),
 });
 

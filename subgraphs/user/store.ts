@@ -87,8 +87,8 @@ export class UserStore {
     if (events.length === 0) return state;
     await this.requireFreeEmail(tx, state);
     await this.write(tx, before, state);
-    await this.keepVerifications(tx, state, decided);
-    await this.outbox.append(tx, events, traceparent);
+    this.keepVerifications(tx, state, decided);
+    this.outbox.append(tx, events, traceparent);
     return state;
   }
 
@@ -114,7 +114,7 @@ export class UserStore {
     }
   }
 
-  private async keepVerifications(tx: Transaction, user: UserState, decided: readonly UserEvent[]): Promise<void> {
+  private keepVerifications(tx: Transaction, user: UserState, decided: readonly UserEvent[]): void {
     const rows = decided.flatMap((event) =>
       event.type === 'user.verification_requested'
         ? [
@@ -129,7 +129,7 @@ export class UserStore {
           ]
         : [],
     );
-    if (rows.length > 0) await tx.insert('verifications', rows);
+    tx.deferred.insert('verifications', rows);
   }
 
   async obligations(tx: Transaction, userId: string): Promise<Obligations> {

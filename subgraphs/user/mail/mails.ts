@@ -4,7 +4,7 @@ import type { StoredRecord } from '../../../shared/event-log/port.js';
 import { purgeBefore } from '../../../shared/outbox/purge.js';
 import type { MailData, MailKind, Occasion } from './kinds.js';
 
-const TABLE: LeaseTable = { name: 'mails', id: 'event_id' };
+const TABLE: LeaseTable = { name: 'mails', key: ['event_id'] };
 
 /** One mail. Who gets it under which name and address is looked up when it is sent. */
 export interface MailRow {
@@ -68,6 +68,10 @@ export interface Waiting {
   readonly count: number;
   /** Milliseconds since the epoch; null if none waits. */
   readonly oldest: number | null;
+}
+
+export interface Ended extends Pick<MailRow, 'status' | 'reason'> {
+  readonly eventId: string;
 }
 
 /** The table of mails: a to-do list that survives a crash, and for a month what was sent. */
@@ -136,26 +140,30 @@ export class Mails {
     return new Map(rows.filter(({ status }) => status === 'REQUESTED').map((row) => [row.event_id, row]));
   }
 
-  async end(
-    tx: Transaction,
-    eventId: string,
-    { status, reason, at }: { readonly status: MailRow['status']; readonly reason: string | null; readonly at: number },
-  ): Promise<void> {
-    await tx.execute('UPDATE mails SET status = ?, reason = ?, done_at = ? WHERE event_id = ?', [
-      status,
-      reason,
-      at,
-      eventId,
-    ]);
+  /** The end of mails that were locked. Those that end alike take one statement. */
+  end(tx: Transaction, ended: readonly Ended[], at: number): void {
+    const alike = new Map<string, Omit<Ended, 'eventId'> & { readonly ids: string[] }>();
+    for (const { eventId, status, reason } of ended) {
+      const key = JSON.stringify([status, reason]);
+      const group = alike.get(key) ?? { status, reason, ids: [] };
+      alike.set(key, group);
+      group.ids.push(eventId);
+    }
+    for (const { status, reason, ids } of alike.values()) {
+      tx.deferred.execute(
+        `UPDATE mails SET status = ?, reason = ?, done_at = ? WHERE event_id IN (${placeholders(ids.length)})`,
+        [status, reason, at, ...ids],
+      );
+    }
   }
 
   /** To be tried again at `dueAt`. `known`: nothing was handed over; `refused`: the server did not want this very mail. */
-  async postpone(
+  postpone(
     tx: Transaction,
     eventId: string,
     again: { readonly dueAt: number; readonly known: boolean; readonly refused: boolean; readonly reason: string },
-  ): Promise<void> {
-    await tx.execute(
+  ): void {
+    tx.deferred.execute(
       `UPDATE mails SET due_at = ?, claimed_by = NULL, answers = answers + ?, refusals = refusals + ?, reason = ?
        WHERE event_id = ?`,
       [again.dueAt, again.known ? 1 : 0, again.refused ? 1 : 0, again.reason, eventId],

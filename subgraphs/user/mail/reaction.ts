@@ -6,8 +6,8 @@ import { rowFor, type Mails } from './mails.js';
 /** Permanent name of a consumer group, and of whose dead letters mails become: a new one would read everything again. */
 export const MAIL = 'user.mail';
 
-/** A mail takes longer than this by itself. */
-const PACE_MS = 50;
+/** In a stream of events. The first after a quiet time waits for nothing. */
+const PACE_MS = 250;
 
 /** Asks for a mail about every event that somebody is to be told of; the worker sends it. */
 export const requestMails = (mails: Mails, now: () => number): Reaction =>

@@ -15,7 +15,7 @@ export interface SmtpTimes {
 const TIMES: SmtpTimes = { connectMs: 10_000, silenceMs: 20_000 };
 
 /** Connections at a time, kept for the next mails. */
-export const SMTP_CONNECTIONS = 5;
+const SMTP_CONNECTIONS = 5;
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/;
 
@@ -58,6 +58,7 @@ export function smtpTransport(smtpUrl: string, times: SmtpTimes = TIMES): MailTr
   };
   return {
     name: `the mail server ${url.host}`,
+    atOnce: SMTP_CONNECTIONS,
     async send(mail, signal) {
       let raw: Buffer;
       try {

@@ -147,6 +147,7 @@ export async function openProcess(
     now,
     awayMs: 5,
     refusedMs: 1,
+    paceMs: 5,
     ...options,
   });
   const reaction = requestMails(mails, now);

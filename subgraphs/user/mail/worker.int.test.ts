@@ -52,3 +52,19 @@ test('a mail that is refused for good is dead once, whoever else looks for work'
     await database.close();
   }
 });
+
+test('a claim passes over a mail that a transaction holds, and waits for nobody', async () => {
+  const one = await openProcess(databases, null);
+  const user = await save(one, person());
+  const events = Array.from({ length: 3 }, () => orderEvent('paid', orderOf(user.id)));
+  await one.hear(...events);
+  const [held, ...others] = events.map(({ id }) => id);
+  const claimed = await one.database.transaction(async (tx) => {
+    await tx.lock('mails', 'event_id', [held ?? '']);
+    return one.mails.claim(Date.now(), 60_000, 10);
+  });
+  expect(claimed.map(({ event_id }) => event_id).sort()).toEqual(others.sort());
+  const stored = new Map((await one.rows()).map((row) => [row.event_id, row]));
+  expect(claimed.map(({ event_id }) => stored.get(event_id))).toEqual(claimed);
+  await one.database.close();
+});

@@ -108,7 +108,9 @@ describe('a mail', () => {
   test('that is a month old is forgotten; one that waits is not', async () => {
     const { mails, rows, event, hear, user } = await withReceipt();
     await hear(orderEvent('awaiting', orderOf(user.id)));
-    await processes[0]!.database.transaction((tx) => mails.end(tx, event.id, { status: 'SENT', reason: null, at: 5 }));
+    await processes[0]!.database.transaction(async (tx) =>
+      mails.end(tx, [{ eventId: event.id, status: 'SENT', reason: null }], 5),
+    );
     expect(await mails.purge(6)).toBe(1);
     expect((await rows()).map(({ kind }) => kind)).toEqual(['ORDER_CONFIRMATION']);
   });

@@ -1,3 +1,4 @@
+import DataLoader from 'dataloader';
 import type { Database } from '../../../shared/database/port.js';
 import { EffectWorker, type Performed } from '../../../shared/effects/worker.js';
 import type { UserState } from '../../../shared/events/states.js';
@@ -10,10 +11,9 @@ import type { WorkerPart } from '../../../shared/service/worker.js';
 import { emailKey } from '../../../shared/validation/text.js';
 import type { UserStore } from '../store.js';
 import type { Composer } from './compose.js';
-import { dataOf, recordOf, type MailRow, type Mails, type Waiting } from './mails.js';
+import { dataOf, recordOf, type Ended, type MailRow, type Mails, type Waiting } from './mails.js';
 import { withoutAddresses } from './names.js';
 import { MAIL } from './reaction.js';
-import { SMTP_CONNECTIONS } from './smtp.js';
 import type { MailTransport } from './transport.js';
 import { judge, maySend, UNHEARD, type Outcome, type Verdict } from './verdict.js';
 
@@ -37,6 +37,8 @@ export interface MailWorkerOptions {
   readonly awayMs?: number;
   /** First pause of a mail that the server does not take for now; doubles up to an hour. 30 s when absent. */
   readonly refusedMs?: number;
+  /** In a stream of mails, how far apart claims are; half a second when absent. */
+  readonly paceMs?: number;
 }
 
 const LONGEST_AWAY_MS = 60_000; // a minute
@@ -69,24 +71,33 @@ class MailWorker implements WorkerPart {
   /** Since when in a row nothing got through, and until when nothing is tried. */
   private failures = 0;
   private pausedUntil = 0;
-  /** Attempts at this moment. */
-  private underWay = 0;
+  /** Whoever is asked for in one turn is looked up together, anew each time. */
+  private readonly users: DataLoader<string, UserState | undefined>;
   private waiting: Waiting = { count: 0, oldest: null };
   private counted = -Infinity;
   private purged = -Infinity;
 
   constructor(private readonly options: MailWorkerOptions) {
-    const { mails, transport, outbox, now, log } = options;
+    const { database, store, mails, transport, outbox, now, log, paceMs = 500 } = options;
     this.parked = new Parked({ outbox, now, retryDelaysMs: [] });
+    this.users = new DataLoader(
+      async (ids) => {
+        const users = await store.find(database, [...new Set(ids)]);
+        return ids.map((id) => users.get(id));
+      },
+      { cache: false },
+    );
     this.worker = new EffectWorker<MailRow, Outcome>({
       name: 'mails',
-      maxInFlight: SMTP_CONNECTIONS,
+      // While the server is away one mail finds out whether it is back, and the others wait for what comes of it.
+      maxInFlight: () => (this.failures > 0 ? 1 : (transport?.atOnce ?? 1)),
+      paceMs,
       log,
       now,
       onRequested: (listener) => mails.onRequested(listener),
       claim: (limit) => this.claim(limit),
       nextDue: async () => {
-        const due = transport === null || this.isFindingOut ? null : await mails.nextDue();
+        const due = transport === null ? null : await mails.nextDue();
         return due === null ? null : Math.max(due, this.pausedUntil);
       },
       perform: (row) => this.perform(row),
@@ -126,13 +137,8 @@ class MailWorker implements WorkerPart {
   private async claim(limit: number): Promise<readonly MailRow[]> {
     const { mails, transport, now, leaseMs = 60_000 } = this.options;
     await this.lookAfter();
-    if (transport === null || this.isFindingOut || now() < this.pausedUntil) return [];
-    return mails.claim(now(), leaseMs, this.failures > 0 ? 1 : limit);
-  }
-
-  /** While the server is away one mail finds out whether it is back, and the others wait for what comes of it. */
-  private get isFindingOut(): boolean {
-    return this.failures > 0 && this.underWay > 0;
+    if (transport === null || now() < this.pausedUntil) return [];
+    return mails.claim(now(), leaseMs, limit);
   }
 
   /** Gauges, and rows that nobody needs any more. */
@@ -152,21 +158,16 @@ class MailWorker implements WorkerPart {
   }
 
   private async perform(row: MailRow): Promise<Outcome> {
-    this.underWay += 1;
-    try {
-      const outcome = await this.attempt(row);
-      this.feel(outcome);
-      return outcome;
-    } finally {
-      this.underWay -= 1;
-    }
+    const outcome = await this.attempt(row);
+    this.feel(outcome);
+    return outcome;
   }
 
   private async attempt(row: MailRow): Promise<Outcome> {
-    const { database, store, composer, transport, now, timeoutMs = 45_000 } = this.options;
+    const { composer, transport, now, timeoutMs = 45_000 } = this.options;
     let user: UserState | undefined;
     try {
-      user = (await store.find(database, [row.user_id])).get(row.user_id);
+      user = await this.users.load(row.user_id);
       const reason = await this.uselessness(row, user, now());
       if (reason !== null) return { type: 'dropped', reason };
     } catch (error) {
@@ -174,10 +175,14 @@ class MailWorker implements WorkerPart {
     }
     if (user === undefined || transport === null) return { type: 'unread', error: 'There is nobody to write to.' };
     if (!maySend(row)) return UNHEARD;
+    const breakOff = new AbortController();
+    const timer = setTimeout(() => breakOff.abort(), timeoutMs);
     try {
-      return await transport.send(composer.compose(row, user), AbortSignal.timeout(timeoutMs));
+      return await transport.send(composer.compose(row, user), breakOff.signal);
     } catch (error) {
       return { type: 'refused', error: withoutAddresses(String(error)) };
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -205,7 +210,8 @@ class MailWorker implements WorkerPart {
     return null;
   }
 
-  private async record(performed: readonly Performed<MailRow, Outcome>[]): Promise<void> {
+  /** Answers when the first of these is to be tried again; null if none is. */
+  private async record(performed: readonly Performed<MailRow, Outcome>[]): Promise<number | null> {
     const { database, store, mails, now } = this.options;
     const at = now();
     const judged = performed.map(({ task, outcome }) => ({ task, outcome, verdict: this.judge(task, outcome) }));
@@ -222,23 +228,27 @@ class MailWorker implements WorkerPart {
         const sent = verdict.type === 'end' && verdict.status === 'SENT';
         return row !== undefined && (sent || row.claimed_by === task.claimed_by);
       });
+      const ended: Ended[] = [];
       for (const { task, outcome, verdict } of taken) {
-        const id = task.event_id;
+        const { event_id: eventId, attempts } = task;
         if (verdict.type === 'again') {
           const { refused, reason } = verdict;
           const known = outcome.type !== 'unknown';
-          await mails.postpone(tx, id, { dueAt: at + verdict.inMs, known, refused, reason });
+          mails.postpone(tx, eventId, { dueAt: at + verdict.inMs, known, refused, reason });
           continue;
         }
-        await mails.end(tx, id, { ...verdict, at });
-        if (verdict.status !== 'DEAD') continue;
+        const { status, reason } = verdict;
+        ended.push({ eventId, status, reason });
+        if (status !== 'DEAD') continue;
         const record = recordOf(task, users?.get(task.user_id) ?? {});
-        const { attempts } = task;
-        await this.parked.buryHandled(tx, MAIL, id, record, { error: verdict.reason ?? '', attempts });
+        await this.parked.buryHandled(tx, MAIL, eventId, record, { error: reason ?? '', attempts });
       }
+      mails.end(tx, ended, at);
       return taken;
     });
     for (const { task, verdict } of recorded) this.report(task, verdict);
+    const pauses = judged.flatMap(({ verdict }) => (verdict.type === 'again' ? [verdict.inMs] : []));
+    return pauses.length === 0 ? null : at + Math.min(...pauses);
   }
 
   /** What an outcome says of the server: while nothing gets through, pauses grow. */
