@@ -22,6 +22,8 @@ export interface Command<T> {
   readonly input: { readonly idempotencyKey?: string | null | undefined };
   /** Runs in one transaction, possibly several times; no effect outside `tx`. The result must survive JSON. */
   readonly work: (tx: Transaction) => Promise<T>;
+  /** Asked when the work has thrown, outside any transaction: whether to run it once more, since it was early. */
+  readonly wasEarly?: () => Promise<boolean>;
 }
 
 export interface CommandsOptions {
@@ -93,7 +95,10 @@ export function createCommands({ database, now, log }: CommandsOptions): Command
         durationMs: Math.round((performance.now() - began) * 10) / 10,
       });
       try {
-        const { result, replayed } = await traced(context, command);
+        const { result, replayed } = await traced(context, command).catch(async (error: unknown) => {
+          if (command.wasEarly === undefined || !(await command.wasEarly())) throw error;
+          return traced(context, command);
+        });
         log.info(line(replayed ? 'repeated' : 'ok', result), 'command');
         return result;
       } catch (error) {

@@ -81,6 +81,29 @@ export function deferredContract(db: () => Database): void {
       expect([await balanceOf(taken), await balanceOf(fresh)]).toEqual([1, undefined]);
     });
 
+    test('one whose next statement fails is lost with it, also where that error is swallowed', async () => {
+      const [taken, fresh] = [await account(1), randomUUID()];
+      const attempt = db().transaction(async (tx) => {
+        tx.deferred.insert('accounts', [{ id: fresh, balance: 1 }]);
+        await tx.insert('accounts', [{ id: taken, balance: 2 }]).catch(() => undefined);
+      });
+      await expect(attempt).rejects.toEqual(conflict);
+      expect([await balanceOf(taken), await balanceOf(fresh)]).toEqual([1, undefined]);
+    });
+
+    test('one that is still on its way when the work ends decides as well', async () => {
+      const [taken, long] = [await account(1), 'x'.repeat(1_200_000)];
+      const attempt = db().transaction(async (tx) => {
+        const other = tx.query('SELECT LENGTH(?) AS n', [long]);
+        // Too long for the same packet.
+        tx.deferred.execute('UPDATE accounts SET balance = LENGTH(?) WHERE id = ?', [long, taken]);
+        tx.deferred.insert('accounts', [{ id: taken, balance: 2 }]);
+        await other;
+      });
+      await expect(attempt).rejects.toEqual(conflict);
+      expect(await balanceOf(taken)).toBe(1);
+    });
+
     test('many long rows arrive whole', async () => {
       const story = 'x'.repeat(5_000);
       const things = Array.from({ length: 1_000 }, (_, i) => ({ name: `n${i}`, story }));
@@ -128,7 +151,31 @@ export function deferredContract(db: () => Database): void {
       expect(answers).toEqual([[{ balance: 1 }], 2, [{ balance: 2 }], 0, [], [2]]);
     });
 
-    test('end with the first error, and nothing of them stays', async () => {
+    test('and not awaited are part of what is rolled back, never of the next transaction', async () => {
+      const id = await account(1);
+      for (let ticks = 0; ticks < 12; ticks++) {
+        const attempt = db().transaction(async (tx) => {
+          const late = async (): Promise<void> => {
+            await read(tx, id);
+            for (let tick = 0; tick < ticks; tick++) await Promise.resolve();
+            await tx.execute('UPDATE accounts SET balance = 9 WHERE id = ?', [id]);
+          };
+          const early = async (): Promise<never> => {
+            await read(tx, id);
+            throw new Error('early');
+          };
+          const running = late().catch(() => undefined);
+          await Promise.all([running, early()]);
+        });
+        const others = Array.from({ length: 10 }, () => db().transaction((tx) => read(tx, id)));
+        await expect(attempt).rejects.toThrow('early');
+        await Promise.all(others);
+        await db().transaction((tx) => read(tx, id));
+      }
+      expect(await balanceOf(id)).toBe(1);
+    });
+
+    test('end with the first error, whatever becomes of the others, and nothing of them stays', async () => {
       const [taken, fresh] = [await account(1), randomUUID()];
       const attempt = db().transaction((tx) =>
         Promise.all([
@@ -138,6 +185,13 @@ export function deferredContract(db: () => Database): void {
         ]),
       );
       await expect(attempt).rejects.toEqual(conflict);
+      const settled = db().transaction((tx) =>
+        Promise.allSettled([
+          tx.insert('accounts', [{ id: taken, balance: 2 }]),
+          tx.insert('accounts', [{ id: fresh, balance: 1 }]),
+        ]),
+      );
+      await expect(settled).rejects.toEqual(conflict);
       expect([await balanceOf(taken), await balanceOf(fresh)]).toEqual([1, undefined]);
     });
   });

@@ -51,6 +51,12 @@ export function translated(error: unknown): unknown {
 const isSocketCode = (code: unknown): boolean =>
   typeof code === 'string' && /^(PROTOCOL_|ECONN|EPIPE$|ETIMEDOUT$|EHOST|ENET|ENOTFOUND$|EAI_)/.test(code);
 
+/** Whether the server said so, not the driver or the network, which have no numbers or negative ones. */
+export function isOfServer(error: unknown): boolean {
+  const cause = (error instanceof AppError ? error.cause : error) as DriverError | undefined;
+  return Number(cause?.errno) >= 1_000;
+}
+
 /** Whether it says that the database does not exist. To those without rights MySQL does not say so, but that they may not. */
 export const isUnknownDatabase = (error: unknown): boolean =>
   [1044, 1049].includes(Number((error as DriverError).errno));

@@ -264,6 +264,21 @@ test('sessions are READ COMMITTED, strict and in UTC, whatever the server prefer
 });
 
 describe('a named lock', () => {
+  test('reads what is committed, when it is, whatever the server prefers', async () => {
+    const database = await open();
+    const id = await row(database);
+    const lock = await database.tryLock('reader');
+    const settings = 'SELECT @@SESSION.transaction_isolation AS level, @@SESSION.autocommit AS own';
+    expect(await lock?.read(settings)).toEqual([{ level: 'READ-COMMITTED', own: 1 }]);
+    const look = (): Promise<unknown> => lock?.read('SELECT n FROM counts WHERE id = ?', [id]) ?? Promise.resolve();
+    await database.transaction(async (tx) => {
+      await raise(tx, id);
+      expect(await look()).toEqual([{ n: 0 }]);
+    });
+    expect(await look()).toEqual([{ n: 1 }]);
+    await lock?.release();
+  });
+
   test('is lost with its connection, and then anybody`s', async () => {
     const [mine, theirs] = [await open(), await open()];
     const long = 'a name that is longer than the sixty-four characters which the server takes';

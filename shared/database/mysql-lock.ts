@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Connection } from 'mysql2';
 import { Interrupted } from './mysql-errors.js';
+import { prepare } from './mysql-session.js';
 import { rowsIn, rowsOf, send, type Statement } from './mysql-statements.js';
 import type { AdvisoryLock, Row, SqlValue } from './port.js';
 
@@ -14,6 +15,9 @@ const HEARTBEAT_MS = 10_000;
 /** How long the server may take to say who holds a lock, in milliseconds; then it counts as lost. */
 const ANSWER_MS = 5_000;
 
+/** The same for rows that are read under a lock, which may be many and long. */
+const READ_MS = 15_000;
+
 /** Name of a lock on the server, which has one space of names for all databases and takes 64 characters. */
 export function lockName(database: string, name: string): string {
   const full = `${database}.${name}`;
@@ -26,6 +30,7 @@ export function lockName(database: string, name: string): string {
  */
 export async function takeLock(connection: Connection, name: string, waitSeconds: number): Promise<MysqlLock | null> {
   try {
+    await prepare(connection, 'statements');
     await rowsOf(connection, `SET SESSION wait_timeout = ${IDLE_S}`);
     const sql = 'SELECT GET_LOCK(?, ?) AS taken';
     const [row] = await rowsOf(connection, sql, [name, waitSeconds], waitSeconds * 1_000 + ANSWER_MS);
@@ -69,7 +74,7 @@ export class MysqlLock implements AdvisoryLock {
     if (!this.held) return null;
     this.reading++;
     try {
-      const [rows, held] = await send(this.connection, [{ sql, params }, this.question]);
+      const [rows, held] = await send(this.connection, [{ sql, params }, this.question], { timeoutMs: READ_MS });
       this.hear(held === undefined ? [] : rowsIn(held));
       return this.held && rows !== undefined ? (rowsIn(rows) as R[]) : null;
     } catch (error) {

@@ -1,4 +1,4 @@
-import mysql, { type Pool, type PoolConnection, type PoolOptions } from 'mysql2';
+import mysql, { type Connection, type Pool, type PoolConnection, type PoolOptions } from 'mysql2';
 import type { Logger } from '../observability/logger.js';
 
 /**
@@ -37,7 +37,7 @@ export class Sessions {
       this.open.add(connection);
       connection.stream.once('close', () => this.open.delete(connection));
       connection.on('error', () => undefined);
-      const prepared = prepare(connection, settings(kind)).catch((error: unknown) => {
+      const prepared = prepare(connection, kind).catch((error: unknown) => {
         this.log?.warn({ err: error }, 'a MySQL session could not be set up');
         connection.destroy();
         throw error;
@@ -66,8 +66,11 @@ export class Sessions {
   }
 }
 
-/** Sent one behind the other without waiting, before whatever the connection was made for. */
-async function prepare(connection: PoolConnection, statements: readonly string[]): Promise<void> {
+/** Sets a session up. Whatever is sent on the connection next follows it. */
+export const prepare = (connection: Connection, kind: SessionKind): Promise<void> => send(connection, settings(kind));
+
+/** One behind the other, without waiting. */
+async function send(connection: Connection, statements: readonly string[]): Promise<void> {
   const answers = statements.map(
     (sql) =>
       new Promise<void>((resolve, reject) => {

@@ -1,5 +1,5 @@
 import type { Connection } from 'mysql2';
-import { Interrupted } from './mysql-errors.js';
+import { Interrupted, isOfServer } from './mysql-errors.js';
 import { countIn, rowsIn, send, type Answer, type Statement } from './mysql-statements.js';
 import type { DeferredWrites, InsertRow, Row, SqlValue, Transaction } from './port.js';
 import { columnsOf, insertNewSql, insertSql, lockChunks, lockSql, upsertSql, valuesOf } from './sql.js';
@@ -38,8 +38,11 @@ export class MysqlTransaction implements Transaction {
     execute: (sql, params = []) => this.add({ statement: { sql, params }, size: sizeOf(params) }),
   };
   private open = true;
+  /** What has still to be sent, and what is under way: one packet at a time. */
   private pending: Pending[] = [];
+  private sending: Promise<void> = Promise.resolve();
   private leaving = false;
+  private savepoints = 0;
   /** Whether the server has answered anything since the transaction began. */
   private heard = false;
   /** Why nothing of this can be committed any more. */
@@ -105,9 +108,12 @@ export class MysqlTransaction implements Transaction {
    */
   async commit(): Promise<void> {
     this.close();
+    await this.sending;
+    const packets = packetsOf(this.take());
+    // Nothing was asked of the server, so it knows of no transaction.
+    if (!this.heard && packets.length === 0 && this.doom === undefined) return;
     // With the first packet of a transaction one learns that the connection was dead before, and nothing is done; not if
     // it holds the COMMIT too.
-    const packets = packetsOf(this.take());
     const last = this.heard ? packets.pop() : undefined;
     for (const packet of packets) await this.sendPacket(packet);
     this.assertSound();
@@ -116,8 +122,8 @@ export class MysqlTransaction implements Transaction {
     try {
       await send(this.connection, [...writes, COMMIT], { onAnswer: () => answers++ });
     } catch (error) {
-      const lost = error instanceof Interrupted && error.lost;
-      if (lost || answers >= writes.length) {
+      // What the server itself says of a write, it says before COMMIT.
+      if (answers >= writes.length || !isOfServer(error)) {
         const cause = error instanceof Interrupted ? error.cause : error;
         throw new CommitUnknown('No answer to COMMIT: it may or may not be done.', { cause });
       }
@@ -126,7 +132,15 @@ export class MysqlTransaction implements Transaction {
     }
   }
 
-  close(): void {
+  /** Sends nothing more. Resolves when nothing is under way: what comes then on this connection is not of this transaction. */
+  async abandon(): Promise<void> {
+    this.close();
+    this.doom ??= { error: new Error('This transaction is over.') };
+    await this.flush();
+    await this.sending;
+  }
+
+  private close(): void {
     this.open = false;
     this.connection.off('error', this.lose);
   }
@@ -143,15 +157,16 @@ export class MysqlTransaction implements Transaction {
     const insert = async ({ statement, size }: Pending): Promise<number> =>
       countIn(await this.ask(statement, size), statement.sql);
     if (others.length === 0) return insert(first);
-    await this.execute('SAVEPOINT rows_written');
+    const savepoint = `rows_written_${(this.savepoints += 1)}`;
+    await this.execute(`SAVEPOINT ${savepoint}`);
     let changed = 0;
     try {
       for (const one of [first, ...others]) changed += await insert(one);
     } catch (error) {
-      if (this.doom === undefined) await this.execute('ROLLBACK TO SAVEPOINT rows_written');
+      if (this.doom === undefined) await this.execute(`ROLLBACK TO SAVEPOINT ${savepoint}`);
       throw error;
     }
-    await this.execute('RELEASE SAVEPOINT rows_written');
+    await this.execute(`RELEASE SAVEPOINT ${savepoint}`);
     return changed;
   }
 
@@ -164,9 +179,10 @@ export class MysqlTransaction implements Transaction {
       this.add({ statement, size, waiter: { resolve, reject } });
       if (this.leaving) return;
       this.leaving = true;
-      queueMicrotask(() => {
+      // When this turn is over, and behind what is under way.
+      this.sending = this.sending.then(() => {
         this.leaving = false;
-        void this.flush(this.take());
+        return this.flush();
       });
     });
   }
@@ -183,8 +199,8 @@ export class MysqlTransaction implements Transaction {
   }
 
   /** Never rejects: those who wait hear of it, and whoever commits. */
-  private async flush(pending: readonly Pending[]): Promise<void> {
-    for (const packet of packetsOf(pending)) await this.sendPacket(packet);
+  private async flush(): Promise<void> {
+    for (const packet of packetsOf(this.take())) await this.sendPacket(packet);
   }
 
   /** Never rejects. */

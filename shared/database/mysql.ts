@@ -291,7 +291,7 @@ class MysqlDatabase implements Database {
         lease.drop();
         throw new EngineUnavailable('database', error);
       }
-      tx.close();
+      await tx.abandon();
       const { failure } = tx;
       await this.rollback(lease, failure);
       if (failure === undefined) throw error;

@@ -16,7 +16,8 @@ export interface DeferredWrites {
 /**
  * One transaction. Placeholders are `?` on both dialects; numbers come back as numbers, JSON columns as text.
  * Nothing but this database may be awaited while it is open. Statements that are asked for in one turn, by `Promise.all`,
- * run in their order and travel together; when one of them fails, there is nothing left to do but to roll back.
+ * run in their order and travel together; when one of them fails, the transaction is over. Writes of more than a megabyte
+ * take several statements, and are asked for alone.
  */
 export interface Transaction {
   /** Rows of a SELECT. */
@@ -25,7 +26,7 @@ export interface Transaction {
   execute(sql: string, params?: readonly SqlValue[]): Promise<number>;
   /**
    * Inserts all rows, which have the same columns, or none. A duplicate key is `CONFLICT` (with the engine's error as
-   * cause) and leaves the transaction usable; so it is for the other three ways to write.
+   * cause) and leaves the transaction usable, unless it travelled with others; so it is for the other three ways to write.
    */
   insert(table: string, rows: readonly InsertRow[]): Promise<void>;
   /** INSERT, or update every column but the key where the key exists. */
@@ -41,8 +42,8 @@ export interface Transaction {
   tryLock<R = Row>(table: string, column: string, ids: readonly (string | number)[], most: number): Promise<R[]>;
   /**
    * Writes that take effect in their order before the next statement that is awaited, or before the commit, and save the
-   * round trip of their own. One that fails takes the transaction with it: from then on every statement and the
-   * transaction itself throw its error, whatever `work` makes of that.
+   * round trip of their own. One that fails, or whose next statement fails, takes the transaction with it: from then on
+   * every statement throws that error, and so does the transaction, unless `work` throws one of its own.
    */
   readonly deferred: DeferredWrites;
   /** Runs after the commit, never after a rollback. For waking workers; a throw is reported and changes nothing. */

@@ -147,7 +147,7 @@ class SqliteDatabase implements Database {
     return {
       isHeld: async () => isHeld(),
       read: async <R>(sql: string, params?: readonly SqlValue[]) => {
-        const rows = await this.read<R>(sql, params);
+        const rows = isHeld() ? await this.read<R>(sql, params) : null;
         return isHeld() ? rows : null;
       },
       release: async () => {
@@ -218,6 +218,11 @@ interface Committed<T> {
   readonly callbacks: readonly (() => void)[];
 }
 
+interface Packet {
+  statements: number;
+  failure?: { readonly error: unknown };
+}
+
 class SqliteTransaction implements Transaction {
   readonly callbacks: (() => void)[] = [];
   wrote = false;
@@ -228,8 +233,11 @@ class SqliteTransaction implements Transaction {
     execute: (sql, params = []) => this.defer(() => this.run(sql, params)),
   };
   private open = true;
+  private deferring = false;
   /** Why nothing of this can be committed any more. */
   private doom: { readonly error: unknown } | undefined;
+  /** What a server would have got in one packet, up to now. */
+  private packet: Packet | undefined;
 
   constructor(private readonly connection: Connection) {}
 
@@ -281,6 +289,18 @@ class SqliteTransaction implements Transaction {
     this.open = false;
   }
 
+  /** Deferred writes travel with what follows them, the others with what is asked for in the same turn. */
+  private board(): Packet {
+    const packet = (this.packet ??= { statements: 0 });
+    packet.statements += 1;
+    if (!this.deferring) {
+      queueMicrotask(() => {
+        if (this.packet === packet) this.packet = undefined;
+      });
+    }
+    return packet;
+  }
+
   private run(sql: string, params: readonly SqlValue[]): number {
     this.wrote = true;
     return this.guarded(() => this.connection.run(sql, params));
@@ -289,10 +309,15 @@ class SqliteTransaction implements Transaction {
   /** At once, since there is no way to save; its error is for whoever comes next, as on a server. */
   private defer(write: () => number): void {
     this.assertOpen();
+    this.deferring = true;
     try {
       write();
     } catch (error) {
+      // Rows that are no rows are the caller's mistake, and known at once.
+      if (error instanceof TypeError) throw error;
       this.doom ??= { error };
+    } finally {
+      this.deferring = false;
     }
   }
 
@@ -325,14 +350,18 @@ class SqliteTransaction implements Transaction {
 
   /**
    * On a full disk or a failed write SQLite may roll back by itself, and what `work` does next would commit on its own:
-   * after such an error the transaction takes nothing more and cannot commit.
+   * after such an error the transaction takes nothing more and cannot commit. Nor does it after an error of one of several
+   * that would have travelled together, so that what holds here holds on a server.
    */
   private guarded<T>(action: () => T): T {
     this.assertOpen();
+    const packet = this.board();
+    if (packet.failure !== undefined) throw (this.doom ??= packet.failure).error;
     try {
       return action();
     } catch (error) {
-      if (error instanceof EngineUnavailable) this.doom ??= { error };
+      packet.failure = { error };
+      if (packet.statements > 1 || error instanceof EngineUnavailable) this.doom ??= { error };
       throw error;
     }
   }

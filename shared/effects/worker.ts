@@ -6,6 +6,12 @@ import { isAway } from '../reactions/parked.js';
 /** How often to look for rows that nobody announced, those of processes that died, and for a database that is away: ms. */
 const POLL_MS = 1_000;
 
+/** How soon single places are filled again while more than half of them stay taken: ms. */
+const REFILL_MS = 20;
+
+/** How soon, at the earliest, to ask again for what is due and in the hands of somebody else: ms. */
+const HELD_MS = 100;
+
 /** How long a stop waits for effects under way. What comes later is made again when its lease is over. */
 const STOP_GRACE_MS = 2_000;
 
@@ -18,7 +24,10 @@ export interface Performed<Task, Outcome> {
 export interface Effect<Task, Outcome> {
   /** For the log: `calls to the payment provider`. */
   readonly name: string;
-  /** Most under way at a time, at this moment. After so many, more are claimed when half of them have ended, or after a pace. */
+  /**
+   * Most under way at a time, at this moment. After so many, more are claimed as soon as half of the places are free; while
+   * more stay taken, because some hang, what is free is filled every 20 ms, or every pace if that is shorter.
+   */
   maxInFlight(): number;
   /**
    * In a stream of rows, claims are so many milliseconds apart, and what comes meanwhile is claimed together. What comes after
@@ -61,6 +70,8 @@ export class EffectWorker<Task, Outcome> {
   /** When to claim next, but not before `pacedUntil`; by `performance.now()`. */
   private claimAt = 0;
   private pacedUntil = 0;
+  /** The earliest time heard of at which something is due, unless a claim was begun since; by `effect.now()`. */
+  private dueAt = Infinity;
   /** The last claim took as many as it asked for. */
   private more = false;
   /** Outcomes wait for the database. */
@@ -134,27 +145,30 @@ export class EffectWorker<Task, Outcome> {
     // What waits to be recorded may be due again by now: its lease is running out.
     if (free <= 0 || this.away) return POLL_MS;
     const began = performance.now();
+    if (this.dueAt <= effect.now()) this.dueAt = Infinity;
     const tasks = await effect.claim(free);
     this.more = tasks.length >= free;
+    let wait = POLL_MS;
     if (tasks.length === 0) {
       const next = await effect.nextDue();
-      if (next === null) return POLL_MS;
-      const wait = next - effect.now();
       // What is due and was not to be had is being claimed or recorded by somebody else.
-      return wait > 0 ? wait : effect.paceMs;
+      if (next !== null && next <= effect.now()) wait = Math.max(effect.paceMs, HELD_MS);
+      else if (next !== null) this.dueAt = Math.min(this.dueAt, next);
+    } else if (!this.more) {
+      this.pacedUntil = began + effect.paceMs;
     }
-    if (!this.more) this.pacedUntil = began + effect.paceMs;
     for (const task of tasks) {
       const making: Promise<void> = this.make(task).finally(() => this.ended(making));
       this.inFlight.add(making);
     }
-    return POLL_MS;
+    return Math.min(wait, this.dueAt - effect.now());
   }
 
   private ended(making: Promise<void>): void {
     const { effect } = this;
     this.inFlight.delete(making);
-    if (this.more) this.claimIn(this.inFlight.size <= effect.maxInFlight() / 2 ? 0 : effect.paceMs);
+    if (!this.more) return;
+    this.claimIn(this.inFlight.size <= effect.maxInFlight() / 2 ? 0 : Math.min(effect.paceMs, REFILL_MS));
   }
 
   /** Never rejects; resolves when the outcome is recorded. */
@@ -184,7 +198,10 @@ export class EffectWorker<Task, Outcome> {
     const { effect } = this;
     try {
       const next = await effect.record(performed);
-      if (next !== null) this.claimIn(next - effect.now());
+      if (next !== null) {
+        this.dueAt = Math.min(this.dueAt, next);
+        this.claimIn(next - effect.now());
+      }
       return [];
     } catch (error) {
       const away = isAway(error);

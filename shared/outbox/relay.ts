@@ -11,7 +11,7 @@ import { purgeBefore } from './purge.js';
 import { isLaterOf, type OutboxRow } from './row.js';
 import { appendRows, type Refusal } from './send.js';
 import { isFollower, NO_LANES, setAside, setFollowersAside, stuckLanes } from './set-aside.js';
-import { NOTHING, UnpublishedRows, type Found } from './unpublished.js';
+import { UnpublishedRows, type Found } from './unpublished.js';
 import { Waker } from './waker.js';
 
 /** Pause after a failure: doubles from the first to the last. A commit does not cut it short. */
@@ -220,6 +220,8 @@ class OutboxRelay implements Relay {
     if (followers.length === 0) return found;
     const aside = await setFollowersAside(database, followers, lanes);
     this.numbers.setAside += aside;
+    // That may have taken long.
+    if (!(await lock.isHeld())) return null;
     return { rows: rows.filter((row) => !isFollower(row, lanes)), more };
   }
 
@@ -305,3 +307,5 @@ class OutboxRelay implements Relay {
     }
   }
 }
+
+const NOTHING: Found = { rows: [], more: false };

@@ -1,5 +1,6 @@
 import { placeholders, type AdvisoryLock, type Database } from '../database/port.js';
 import { lockChunks } from '../database/sql.js';
+import { EngineUnavailable } from '../errors/errors.js';
 import type { Logger } from '../observability/logger.js';
 import type { OutboxRow } from './row.js';
 
@@ -19,8 +20,6 @@ export interface Found {
   /** A whole batch was there, so there may be another. */
   readonly more: boolean;
 }
-
-export const NOTHING: Found = { rows: [], more: false };
 
 export interface UnpublishedOptions {
   /** Of the relay, for the log. */
@@ -71,10 +70,13 @@ export class UnpublishedRows {
    */
   async read(lock: AdvisoryLock): Promise<Found | null> {
     if (this.taken.size > MOST_UNMARKED) await this.mark();
-    // Marking fails, then, and what cannot be marked is repeated after a crash: no more of that.
-    if (this.taken.size > MOST_UNMARKED) return NOTHING;
+    // What cannot be marked is repeated after a crash: no more of that.
+    if (this.taken.size > MOST_UNMARKED) {
+      throw new EngineUnavailable('database', new Error('What is published cannot be marked as published.'));
+    }
     const known = this.announced;
-    const taken = [...this.taken];
+    // Filled up, so that a few prepared statements serve.
+    const [taken = []] = lockChunks([...this.taken], 2 * MOST_UNMARKED);
     const reading = lock.read<OutboxRow>(
       // Plus nothing: else MySQL makes a range of every gap in the list.
       `SELECT id, event_id, topic, record_key, aggregate_id, payload, headers FROM outbox

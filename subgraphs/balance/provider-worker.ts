@@ -31,7 +31,7 @@ export interface ProviderWorkerOptions {
 /** Calls under way at a time. */
 const MAX_IN_FLIGHT = 64;
 
-/** Less than what lies between two batches of the reaction that asks for calls, so that no call waits for it. */
+/** Less than what lies between two batches of the reaction that asks for calls: a call waits so long at most to be claimed. */
 const PACE_MS = 20;
 
 const LONGEST_RETRY_MS = 60_000;

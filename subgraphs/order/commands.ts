@@ -16,7 +16,7 @@ import type {
   UpdateOrderStatusInput,
 } from './generated/schema-types.js';
 import type { OrderRequest } from './order.js';
-import type { CatalogueEntry, Replicas } from './replicas.js';
+import type { CatalogueEntry, KnownParties, Replicas } from './replicas.js';
 import type { OrderStore } from './store.js';
 
 const MAX_ITEMS = 100;
@@ -95,25 +95,20 @@ export function orderCommands(deps: OrderCommandDeps): OrderCommands {
       // Administrators order for anybody.
       const mustBeVerified = verifiedOrders && context.identity.role !== 'ADMIN';
       const parties = { userId, productIds: wanted.map(({ productId }) => productId) };
-      const attempt = (): Promise<OrderState> =>
-        commands.run(context, {
-          mutation: 'createOrder',
-          input,
-          work: async (tx) => {
-            const { products, customer } = await replicas.parties(tx, parties);
-            if (customer === undefined) throw notFound('user', userId, 'userId');
-            if (mustBeVerified && !customer.verified) throw new AppError('FORBIDDEN', UNVERIFIED);
-            const items = wanted.map((item, index) => toItem(item, products.get(item.productId), index));
-            return store.create(tx, { type: 'create', id, userId, items, at: now() }, context.traceparent);
-          },
-        });
-      try {
-        return await attempt();
-      } catch (error) {
-        const mayBeEarly = error instanceof AppError && (error.code === 'NOT_FOUND' || error.code === 'FORBIDDEN');
-        if (!mayBeEarly || !(await replicas.haveCome(parties, mustBeVerified))) throw error;
-        return attempt();
-      }
+      let known: KnownParties | undefined;
+      return commands.run(context, {
+        mutation: 'createOrder',
+        input,
+        work: async (tx) => {
+          known = await replicas.parties(tx, parties);
+          const { products, customer } = known;
+          if (customer === undefined) throw notFound('user', userId, 'userId');
+          if (mustBeVerified && !customer.verified) throw new AppError('FORBIDDEN', UNVERIFIED);
+          const items = wanted.map((item, index) => toItem(item, products.get(item.productId), index));
+          return store.create(tx, { type: 'create', id, userId, items, at: now() }, context.traceparent);
+        },
+        wasEarly: async () => known !== undefined && replicas.waitForNews(known, parties, mustBeVerified),
+      });
     },
 
     async pay(context, input) {

@@ -66,22 +66,20 @@ export class Replicas {
   }
 
   /**
-   * Waits for what may be on its way, up to two seconds: users and products that were made a moment ago, and where it
-   * matters the confirmation of an address, which any customer may have given a moment ago. Answers whether all of that has
-   * been heard of by then.
+   * Waits, up to two seconds, for what may be on its way as far as is known: users and products that were made a moment ago,
+   * and where it matters the confirmation of an address, which any customer may have given a moment ago. False, at once, if
+   * there is nothing to wait for.
    */
-  async haveCome(parties: Parties, mustBeVerified: boolean): Promise<boolean> {
+  async waitForNews(known: KnownParties, parties: Parties, mustBeVerified: boolean): Promise<boolean> {
+    const mayCome = ({ unknown, customer }: KnownParties): boolean =>
+      (mustBeVerified && customer?.verified === false) || unknown.some((id) => isYoung(id, this.now()));
+    if (!mayCome(known)) return false;
     const reader = { query: this.database.read.bind(this.database) };
-    const { isComplete } = await readUntil(
-      async () => {
-        const { unknown, customer } = await this.parties(reader, parties);
-        const unverified = mustBeVerified && customer?.verified === false;
-        const mayCome = unverified || unknown.some((id) => isYoung(id, this.now()));
-        return { isComplete: unknown.length === 0 && !unverified, mayCome };
-      },
-      ({ isComplete, mayCome }) => isComplete || !mayCome,
+    await readUntil(
+      () => this.parties(reader, parties),
+      (found) => !mayCome(found),
     );
-    return isComplete;
+    return true;
   }
 
   /** Whose account it is (null for the house's own); undefined if there is no such account. */

@@ -39,7 +39,7 @@ export const devInbox: MailTransport = {
   name: 'the inbox of the demo, /inbox',
   // Nothing leaves the house: a worker that dies leaves none of which anybody would have to ask what became of it.
   atOnce: 100,
-  // What no server would get shows here too.
+  // An address that no server would be given is refused here too, and its mail becomes a dead letter.
   send: ({ to }) =>
     Promise.resolve(
       isAddress(to.address) ? { type: 'sent' } : { type: 'refused', error: new UnusableAddress().message },

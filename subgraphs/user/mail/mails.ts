@@ -70,6 +70,7 @@ export interface Waiting {
   readonly oldest: number | null;
 }
 
+/** The end of one mail: its last status, with the reason if it was not sent. */
 export interface Ended extends Pick<MailRow, 'status' | 'reason'> {
   readonly eventId: string;
 }

@@ -16,7 +16,7 @@ export type Delivery =
 export interface MailTransport {
   /** For people: `the mail server mail.example:587`. */
   readonly name: string;
-  /** How many mails it takes at a time. Of these nobody knows what became of them when a worker dies. */
+  /** How many mails it takes at a time: a whole number, at least 1. Of so many nobody knows what became when a worker dies. */
   readonly atOnce: number;
   /**
    * Hands one mail over. Never rejects. Whatever but `unknown` it answers is certain: unless it is `sent`, nobody gets this

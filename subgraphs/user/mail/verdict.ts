@@ -15,7 +15,7 @@ export type Outcome =
   | Delivery
   /** Of no use any more. */
   | { readonly type: 'dropped'; readonly reason: string }
-  /** Not even tried: our own database did not answer. */
+  /** Not even tried: our own database did not answer, or too late. */
   | { readonly type: 'unread'; readonly error: string };
 
 /** What is recorded of an outcome. */

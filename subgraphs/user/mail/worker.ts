@@ -29,9 +29,9 @@ export interface MailWorkerOptions {
   readonly metrics: Metrics;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
-  /** How long a claimed mail is left to its claimer; 60 s when absent. */
+  /** How long a claimed mail is left to its claimer, more than 5 s; 60 s when absent. */
   readonly leaseMs?: number;
-  /** How long an attempt may take in all; shorter than the lease. 45 s when absent. */
+  /** How long the transport may take with a mail, if the lease has so long left; 45 s when absent. */
   readonly timeoutMs?: number;
   /** First pause while the server is away; doubles up to a minute. 1 s when absent. */
   readonly awayMs?: number;
@@ -39,7 +39,12 @@ export interface MailWorkerOptions {
   readonly refusedMs?: number;
   /** In a stream of mails, how far apart claims are; half a second when absent. */
   readonly paceMs?: number;
+  /** How often the mails that wait are counted; 5 s when absent. */
+  readonly countMs?: number;
 }
+
+/** What a lease has to have left when an attempt ends, so that it is recorded before anybody else takes the mail up. */
+const MARGIN_MS = 5_000; // 5 seconds
 
 const LONGEST_AWAY_MS = 60_000; // a minute
 
@@ -49,7 +54,6 @@ const BREAK_OFF_MS = 1_000; // 1 second
 const DAY = 86_400_000;
 const KEPT_MS = 30 * DAY;
 const PURGE_MS = 3_600_000; // an hour
-const COUNT_MS = 5_000; // 5 seconds
 
 /**
  * Sends mails in three steps: a row is claimed for a while, the mail is handed over outside any transaction, and what came
@@ -74,8 +78,9 @@ class MailWorker implements WorkerPart {
   /** Whoever is asked for in one turn is looked up together, anew each time. */
   private readonly users: DataLoader<string, UserState | undefined>;
   private waiting: Waiting = { count: 0, oldest: null };
-  private counted = -Infinity;
   private purged = -Infinity;
+  private looking: Promise<void> | null = null;
+  private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: MailWorkerOptions) {
     const { database, store, mails, transport, outbox, now, log, paceMs = 500 } = options;
@@ -107,18 +112,26 @@ class MailWorker implements WorkerPart {
   }
 
   async start(): Promise<void> {
-    const { transport, log } = this.options;
+    const { transport, log, countMs = 5_000 } = this.options;
     if (transport === null) log.warn('SMTP_URL is not set: mails wait until it is');
     else log.info(`mails go to ${transport.name}`);
     this.worker.start();
+    const look = (): void => {
+      this.looking ??= this.lookAfter().finally(() => (this.looking = null));
+    };
+    // By a timer of its own: claims stand still while the only mail that is tried hangs.
+    this.timer = setInterval(look, countMs).unref();
+    look();
   }
 
   async stop(): Promise<void> {
     const { transport } = this.options;
+    clearInterval(this.timer);
     const breakOff = setTimeout(() => void transport?.close().catch(() => undefined), BREAK_OFF_MS);
     await this.worker.stop();
     clearTimeout(breakOff);
     await transport?.close();
+    await this.looking;
   }
 
   /** Always ok: whatever happens to mails, they wait, and everything else goes on. */
@@ -136,24 +149,23 @@ class MailWorker implements WorkerPart {
 
   private async claim(limit: number): Promise<readonly MailRow[]> {
     const { mails, transport, now, leaseMs = 60_000 } = this.options;
-    await this.lookAfter();
     if (transport === null || now() < this.pausedUntil) return [];
     return mails.claim(now(), leaseMs, limit);
   }
 
-  /** Gauges, and rows that nobody needs any more. */
+  /** Gauges, and rows that nobody needs any more. Never rejects. */
   private async lookAfter(): Promise<void> {
-    const { mails, metrics, now } = this.options;
-    if (performance.now() - this.counted >= COUNT_MS) {
+    const { mails, metrics, now, log } = this.options;
+    try {
       this.waiting = await mails.waiting();
       const { count, oldest } = this.waiting;
       metrics.mailsWaiting.set(count);
       metrics.mailsOldestSeconds.set(oldest === null ? 0 : Math.max(now() - oldest, 0) / 1_000);
-      this.counted = performance.now();
-    }
-    if (performance.now() - this.purged >= PURGE_MS) {
+      if (performance.now() - this.purged < PURGE_MS) return;
       await mails.purge(now() - KEPT_MS);
       this.purged = performance.now();
+    } catch (error) {
+      log.warn({ err: error }, 'mails cannot be counted; trying again');
     }
   }
 
@@ -175,8 +187,11 @@ class MailWorker implements WorkerPart {
     }
     if (user === undefined || transport === null) return { type: 'unread', error: 'There is nobody to write to.' };
     if (!maySend(row)) return UNHEARD;
+    const left = row.due_at - now() - MARGIN_MS;
+    // Somebody else may take it up before this attempt is recorded.
+    if (left <= 0) return { type: 'unread', error: 'The database answered too late to send it.' };
     const breakOff = new AbortController();
-    const timer = setTimeout(() => breakOff.abort(), timeoutMs);
+    const timer = setTimeout(() => breakOff.abort(), Math.min(timeoutMs, left));
     try {
       return await transport.send(composer.compose(row, user), breakOff.signal);
     } catch (error) {
