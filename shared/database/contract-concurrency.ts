@@ -33,6 +33,14 @@ export function concurrencyContract(
       expect([await balanceOf(a), await balanceOf(b)]).toEqual([975, 1_025]);
     });
 
+    test('a transaction whose only statement failed, and was forgiven, holds nothing when it is over', async () => {
+      const id = await account(1);
+      await db().transaction((tx) => tx.insert('accounts', [{ id, balance: 2 }]).catch(() => undefined));
+      const other = await open();
+      await other.transaction((tx) => add(tx, id, 1));
+      expect(await balanceOf(id)).toBe(2);
+    });
+
     test('two handles on one database take turns on a row', async () => {
       const other = await open();
       const id = await account(0);

@@ -119,6 +119,16 @@ export function deferredContract(db: () => Database): void {
       expect(await db().read("SELECT COUNT(*) AS n FROM things WHERE story LIKE 'n%x'")).toEqual([{ n: 1_000 }]);
     });
 
+    test('of values that cannot be stored are refused at once, and nothing is written', async () => {
+      const id = await account(1);
+      const attempt = db().transaction(async (tx) => {
+        tx.deferred.execute('UPDATE accounts SET balance = 5 WHERE id = ?', [id]);
+        tx.deferred.execute('UPDATE accounts SET balance = ? WHERE id = ?', [NaN, id]);
+      });
+      await expect(attempt).rejects.toThrow(TypeError);
+      expect(await balanceOf(id)).toBe(1);
+    });
+
     test('no rows are no statement', async () => {
       await db().transaction(async (tx) => {
         tx.deferred.insert('accounts', []);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Connection } from 'mysql2';
 import { Interrupted } from './mysql-errors.js';
 import { prepare } from './mysql-session.js';
-import { rowsIn, rowsOf, send, type Statement } from './mysql-statements.js';
+import { rowsIn, rowsOf, send, statement, type Answer, type Statement } from './mysql-statements.js';
 import type { AdvisoryLock, Row, SqlValue } from './port.js';
 
 /**
@@ -62,8 +62,8 @@ export class MysqlLock implements AdvisoryLock {
   async isHeld(): Promise<boolean> {
     if (!this.held) return false;
     try {
-      const { sql, params } = this.question;
-      this.hear(await rowsOf(this.connection, sql, params, ANSWER_MS));
+      const [held] = await send(this.connection, [this.question], { timeoutMs: ANSWER_MS });
+      this.hear(held);
     } catch {
       this.lose();
     }
@@ -74,8 +74,9 @@ export class MysqlLock implements AdvisoryLock {
     if (!this.held) return null;
     this.reading++;
     try {
-      const [rows, held] = await send(this.connection, [{ sql, params }, this.question], { timeoutMs: READ_MS });
-      this.hear(held === undefined ? [] : rowsIn(held));
+      const look = statement(this.connection, sql, params);
+      const [rows, held] = await send(this.connection, [look, this.question], { timeoutMs: READ_MS });
+      this.hear(held);
       return this.held && rows !== undefined ? (rowsIn(rows) as R[]) : null;
     } catch (error) {
       if (!(error instanceof Interrupted && error.lost)) throw error;
@@ -87,10 +88,11 @@ export class MysqlLock implements AdvisoryLock {
   }
 
   private get question(): Statement {
-    return { sql: 'SELECT IS_USED_LOCK(?) = CONNECTION_ID() AS held', params: [this.name] };
+    return statement(this.connection, 'SELECT IS_USED_LOCK(?) = CONNECTION_ID() AS held', [this.name]);
   }
 
-  private hear([row]: readonly unknown[]): void {
+  private hear(answer: Answer | undefined): void {
+    const [row] = answer === undefined ? [] : rowsIn(answer);
     if ((row as { held: number | null } | undefined)?.held !== 1) this.lose();
   }
 

@@ -1,6 +1,6 @@
 import type { Connection } from 'mysql2';
 import { Interrupted, isOfServer } from './mysql-errors.js';
-import { countIn, rowsIn, send, type Answer, type Statement } from './mysql-statements.js';
+import { countIn, rowsIn, send, statement, type Answer, type Statement } from './mysql-statements.js';
 import type { DeferredWrites, InsertRow, Row, SqlValue, Transaction } from './port.js';
 import { columnsOf, insertNewSql, insertSql, lockChunks, lockSql, upsertSql, valuesOf } from './sql.js';
 
@@ -10,8 +10,6 @@ const CHUNK_CHARACTERS = 1_000_000;
 /** A statement on its way, and whoever waits for its answer; nobody does for a deferred one. */
 interface Pending {
   readonly statement: Statement;
-  /** Characters, about. */
-  readonly size: number;
   readonly waiter?: { readonly resolve: (answer: Answer) => void; readonly reject: (error: unknown) => void };
 }
 
@@ -20,7 +18,7 @@ export class CommitUnknown extends Error {
   override readonly name = 'CommitUnknown';
 }
 
-const COMMIT: Statement = { sql: 'COMMIT', params: [] };
+const COMMIT: Statement = { sql: 'COMMIT', text: 'COMMIT' };
 
 /**
  * A transaction on a connection for transactions that nobody else uses: its first statement begins it. Committed here,
@@ -35,7 +33,7 @@ export class MysqlTransaction implements Transaction {
   readonly deferred: DeferredWrites = {
     insert: (table, rows) => this.defer(rows, (columns, count) => insertSql('mysql', table, columns, count)),
     upsert: (table, key, rows) => this.defer(rows, (columns, count) => upsertSql('mysql', table, key, columns, count)),
-    execute: (sql, params = []) => this.add({ statement: { sql, params }, size: sizeOf(params) }),
+    execute: (sql, params) => this.add({ statement: statement(this.connection, sql, params) }),
   };
   private open = true;
   /** What has still to be sent, and what is under way: one packet at a time. */
@@ -58,11 +56,11 @@ export class MysqlTransaction implements Transaction {
   }
 
   async query<R = Row>(sql: string, params: readonly SqlValue[] = []): Promise<R[]> {
-    return rowsIn(await this.ask({ sql, params })) as R[];
+    return rowsIn(await this.ask(statement(this.connection, sql, params))) as R[];
   }
 
   async execute(sql: string, params: readonly SqlValue[] = []): Promise<number> {
-    return countIn(await this.ask({ sql, params }), sql);
+    return countIn(await this.ask(statement(this.connection, sql, params)), sql);
   }
 
   async insert(table: string, rows: readonly InsertRow[]): Promise<void> {
@@ -117,7 +115,7 @@ export class MysqlTransaction implements Transaction {
     const last = this.heard ? packets.pop() : undefined;
     for (const packet of packets) await this.sendPacket(packet);
     this.assertSound();
-    const writes = (last ?? []).map(({ statement }) => statement);
+    const writes = (last ?? []).map((one) => one.statement);
     let answers = 0;
     try {
       await send(this.connection, [...writes, COMMIT], { onAnswer: () => answers++ });
@@ -152,10 +150,9 @@ export class MysqlTransaction implements Transaction {
 
   /** One statement is all or nothing by itself; several are within a savepoint, for a caller that goes on after an error. */
   private async write(rows: readonly InsertRow[], text: Text): Promise<number> {
-    const [first, ...others] = writesOf(rows, text);
+    const [first, ...others] = this.writesOf(rows, text);
     if (first === undefined) return 0;
-    const insert = async ({ statement, size }: Pending): Promise<number> =>
-      countIn(await this.ask(statement, size), statement.sql);
+    const insert = async (one: Statement): Promise<number> => countIn(await this.ask(one), one.sql);
     if (others.length === 0) return insert(first);
     const savepoint = `rows_written_${(this.savepoints += 1)}`;
     await this.execute(`SAVEPOINT ${savepoint}`);
@@ -171,12 +168,21 @@ export class MysqlTransaction implements Transaction {
   }
 
   private defer(rows: readonly InsertRow[], text: Text): void {
-    for (const write of writesOf(rows, text)) this.add(write);
+    for (const one of this.writesOf(rows, text)) this.add({ statement: one });
   }
 
-  private ask(statement: Statement, size = sizeOf(statement.params)): Promise<Answer> {
+  /** Statements that write these rows, none of them too long for a packet. */
+  private writesOf(rows: readonly InsertRow[], text: Text): Statement[] {
+    if (rows.length === 0) return [];
+    const columns = columnsOf(rows);
+    return chunksOf(rows.map((row) => valuesOf(row, columns))).map((chunk) =>
+      statement(this.connection, text(columns, chunk.length), chunk.flat()),
+    );
+  }
+
+  private ask(one: Statement): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      this.add({ statement, size, waiter: { resolve, reject } });
+      this.add({ statement: one, waiter: { resolve, reject } });
       if (this.leaving) return;
       this.leaving = true;
       // When this turn is over, and behind what is under way.
@@ -209,11 +215,13 @@ export class MysqlTransaction implements Transaction {
       this.assertSound();
       const answers = await send(
         this.connection,
-        packet.map(({ statement }) => statement),
+        packet.map((one) => one.statement),
       );
       this.heard = true;
       packet.forEach(({ waiter }, index) => waiter?.resolve(answers[index] as Answer));
     } catch (error) {
+      // An error is an answer, too: a transaction has begun.
+      if (isOfServer(error)) this.heard = true;
       // After a deadlock MySQL has rolled back, after a lost connection too, and what `work` does next would be committed
       // on its own.
       const alone = packet.length === 1 && packet[0]?.waiter !== undefined;
@@ -234,27 +242,18 @@ export class MysqlTransaction implements Transaction {
 
 type Text = (columns: readonly string[], count: number) => string;
 
-/** Statements that write these rows, none of them too long for a packet. */
-function writesOf(rows: readonly InsertRow[], text: Text): Pending[] {
-  if (rows.length === 0) return [];
-  const columns = columnsOf(rows);
-  return chunksOf(rows.map((row) => valuesOf(row, columns))).map((chunk) => {
-    const params = chunk.flat();
-    return { statement: { sql: text(columns, chunk.length), params }, size: sizeOf(params) };
-  });
-}
-
 /** Statements in their order, as many together as a packet may hold. */
 function packetsOf(pending: readonly Pending[]): Pending[][] {
   const packets: Pending[][] = [];
   let room = 0;
   for (const one of pending) {
-    if (packets.length === 0 || one.size > room) {
+    const size = one.statement.text.length;
+    if (packets.length === 0 || size > room) {
       packets.push([]);
       room = CHUNK_CHARACTERS;
     }
     packets[packets.length - 1]?.push(one);
-    room -= one.size;
+    room -= size;
   }
   return packets;
 }
