@@ -51,10 +51,14 @@ export class MysqlLock implements AdvisoryLock {
     if (this.reading === 0) void this.isHeld();
   }, HEARTBEAT_MS).unref();
 
+  /** Asked with every look of a relay. */
+  private readonly question: Statement;
+
   constructor(
     private readonly connection: Connection,
     private readonly name: string,
   ) {
+    this.question = statement(connection, 'SELECT IS_USED_LOCK(?) = CONNECTION_ID() AS held', [name]);
     connection.on('error', () => this.lose());
     connection.on('end', () => this.lose());
   }
@@ -85,10 +89,6 @@ export class MysqlLock implements AdvisoryLock {
     } finally {
       this.reading--;
     }
-  }
-
-  private get question(): Statement {
-    return statement(this.connection, 'SELECT IS_USED_LOCK(?) = CONNECTION_ID() AS held', [this.name]);
   }
 
   private hear(answer: Answer | undefined): void {

@@ -66,12 +66,9 @@ export class Sessions {
   }
 }
 
-/** Sets a session up. Whatever is sent on the connection next follows it. */
-export const prepare = (connection: Connection, kind: SessionKind): Promise<void> => send(connection, settings(kind));
-
-/** One behind the other, without waiting. */
-async function send(connection: Connection, statements: readonly string[]): Promise<void> {
-  const answers = statements.map(
+/** Sets a session up, without waiting between statements. Whatever is sent on the connection next follows them. */
+export async function prepare(connection: Connection, kind: SessionKind): Promise<void> {
+  const answers = settings(kind).map(
     (sql) =>
       new Promise<void>((resolve, reject) => {
         connection.query(sql, (error) => (error === null ? resolve() : reject(error)));

@@ -175,9 +175,8 @@ export class MysqlTransaction implements Transaction {
   private writesOf(rows: readonly InsertRow[], text: Text): Statement[] {
     if (rows.length === 0) return [];
     const columns = columnsOf(rows);
-    return chunksOf(rows.map((row) => valuesOf(row, columns))).map((chunk) =>
-      statement(this.connection, text(columns, chunk.length), chunk.flat()),
-    );
+    const values = rows.map((row) => valuesOf(row, columns));
+    return parts(values, sizeOf).map((chunk) => statement(this.connection, text(columns, chunk.length), chunk.flat()));
   }
 
   private ask(one: Statement): Promise<Answer> {
@@ -242,36 +241,24 @@ export class MysqlTransaction implements Transaction {
 
 type Text = (columns: readonly string[], count: number) => string;
 
-/** Statements in their order, as many together as a packet may hold. */
-function packetsOf(pending: readonly Pending[]): Pending[][] {
-  const packets: Pending[][] = [];
+/** Cuts a list into parts of so many characters, each as long as that allows and with one item at least. */
+function parts<T>(items: readonly T[], sizeOfOne: (item: T) => number): T[][] {
+  const all: T[][] = [];
   let room = 0;
-  for (const one of pending) {
-    const size = one.statement.text.length;
-    if (packets.length === 0 || size > room) {
-      packets.push([]);
+  for (const item of items) {
+    const size = sizeOfOne(item);
+    if (all.length === 0 || size > room) {
+      all.push([]);
       room = CHUNK_CHARACTERS;
     }
-    packets[packets.length - 1]?.push(one);
+    all[all.length - 1]?.push(item);
     room -= size;
   }
-  return packets;
+  return all;
 }
 
-function chunksOf(rows: readonly SqlValue[][]): SqlValue[][][] {
-  const chunks: SqlValue[][][] = [];
-  let room = 0;
-  for (const values of rows) {
-    const size = sizeOf(values);
-    if (chunks.length === 0 || size > room) {
-      chunks.push([]);
-      room = CHUNK_CHARACTERS;
-    }
-    chunks[chunks.length - 1]?.push(values);
-    room -= size;
-  }
-  return chunks;
-}
+/** Statements in their order, as many together as a packet may hold. */
+const packetsOf = (pending: readonly Pending[]): Pending[][] => parts(pending, (one) => one.statement.text.length);
 
 /** Characters of values in a statement: numbers, quotes and commas; what has to be escaped doubles at worst. */
 function sizeOf(values: readonly SqlValue[]): number {

@@ -39,8 +39,6 @@ export class UnpublishedRows {
   private readonly taken = new Set<number>();
   private readonly published = new Set<number>();
   private marking: Promise<void> = Promise.resolve();
-  /** The last look at the table. */
-  private reading: Promise<unknown> = Promise.resolve();
   private markTimer: NodeJS.Timeout | null = null;
   /** Rows that commits in this process told of and that no look has met yet. */
   private announced = 0;
@@ -77,7 +75,7 @@ export class UnpublishedRows {
     const known = this.announced;
     // Filled up, so that a few prepared statements serve.
     const [taken = []] = lockChunks([...this.taken], 2 * MOST_UNMARKED);
-    const reading = lock.read<OutboxRow>(
+    const rows = await lock.read<OutboxRow>(
       // Plus nothing: else MySQL makes a range of every gap in the list.
       `SELECT id, event_id, topic, record_key, aggregate_id, payload, headers FROM outbox
        WHERE published_at IS NULL AND set_aside = 0
@@ -85,8 +83,6 @@ export class UnpublishedRows {
        ORDER BY id LIMIT ${BATCH}`,
       taken,
     );
-    this.reading = reading;
-    const rows = await reading;
     if (rows === null) return null;
     if (rows.length > this.announced) this.foundAt = performance.now();
     // Those known before the look were met by it or earlier.
@@ -129,10 +125,11 @@ export class UnpublishedRows {
             await tx.execute(sql, [now(), ...chunk]);
           }
         });
-        for (const id of ids) this.published.delete(id);
-        // A look that began before the commit still sees these rows as unpublished, and must find them taken.
-        await this.reading.catch(() => undefined);
-        for (const id of ids) this.taken.delete(id);
+        // A look that began before the commit names them all the same.
+        for (const id of ids) {
+          this.published.delete(id);
+          this.taken.delete(id);
+        }
       } catch (error) {
         log.warn({ err: error, relay: name, rows: ids.length }, 'published events could not be marked; trying again');
         if (!stopping.aborted) this.markAfter(MARK_AGAIN_MS);
