@@ -81,7 +81,8 @@ async function play(engine) {
     await flow();
     await compose('run', '--rm', '--no-deps', 'tributary', 'dlq', 'list');
     await compose('run', '--rm', '--no-deps', 'tributary', 'outbox', 'status');
-    await compose('restart', 'gateway', 'order-api', 'order-worker', 'projector', 'query-api');
+    // The time limit is the file's, said again: podman takes a restart without one for a SIGKILL (containers/podman#29276).
+    await compose('restart', '-t', '20', 'gateway', 'order-api', 'order-worker', 'projector', 'query-api');
     await flow();
   } catch (error) {
     await compose('ps', '-a').catch(() => undefined);
