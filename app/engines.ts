@@ -24,6 +24,8 @@ export const ALL_ENGINES: readonly EngineName[] = ['database', 'eventLog', 'docu
 export interface OpenOptions {
   /** Who we are to the servers: `order-worker`. */
   readonly clientId: string;
+  /** Which of those, over all its lives: see `KafkaEventLogOptions`. */
+  readonly instanceId?: string | undefined;
   readonly log: Logger;
   /** Those that will be used; servers that are not needed are not connected to, so they may be away. All when absent. */
   readonly needs?: readonly EngineName[];

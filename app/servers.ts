@@ -46,7 +46,7 @@ type ServerSettings = Extract<EngineSettings, { kind: 'servers' }>;
 export async function openServers(
   settings: ServerSettings,
   timeoutMs: number,
-  { clientId, log, needs = ALL_ENGINES, shared = false }: OpenOptions,
+  { clientId, instanceId, log, needs = ALL_ENGINES, shared = false }: OpenOptions,
 ): Promise<Engines> {
   const { namespace } = settings;
   const addresses = serverAddresses(settings);
@@ -65,7 +65,7 @@ export async function openServers(
   const openLog = async (): Promise<EventLog> => {
     if (kafka === undefined) return unopened('event log') as EventLog;
     const eventLog = await wait({ title: 'Kafka', address: addresses.kafka, variable: 'KAFKA_BROKERS' }, async () =>
-      sound(await kafka.openKafkaEventLog({ ...settings.kafka, namespace, clientId, log }), (one) =>
+      sound(await kafka.openKafkaEventLog({ ...settings.kafka, namespace, clientId, instanceId, log }), (one) =>
         // Beside a system that runs there are topics.
         shared ? Promise.resolve() : one.ensureTopics(topicSpecs()),
       ),

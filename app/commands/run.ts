@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import type { Config } from '../../shared/config/config.js';
 import { createLogger, type Logger } from '../../shared/observability/logger.js';
 import { createMetrics } from '../../shared/observability/metrics.js';
@@ -5,7 +6,7 @@ import { setTracer } from '../../shared/observability/tracing.js';
 import { loadDemoData } from '../demo.js';
 import { openEngines } from '../engines.js';
 import { EXIT } from '../exit.js';
-import { assertApart, enginesOf, PROCESS_NAMES, processesNamed, type ProcessName } from '../processes.js';
+import { assertApart, enginesOf, PROCESS_NAMES, PROCESSES, processesNamed, type ProcessName } from '../processes.js';
 import { summary } from '../summary.js';
 import { startProcesses, type Running, type Subgraphs } from '../system.js';
 
@@ -34,10 +35,12 @@ export async function run(names: readonly string[], config: Config, begun: numbe
 
 async function start(wanted: readonly ProcessName[], config: Config, log: Logger): Promise<Running> {
   const all = wanted.length === PROCESS_NAMES.length;
+  const [first = 'gateway'] = wanted;
   const name = all ? 'tributary' : wanted.join('+');
   const endTracing = await beginTracing(name, config, log);
   const engines = await openEngines(config, {
     clientId: name,
+    instanceId: instanceOf(name, PROCESSES[first].port(config)),
     log,
     needs: enginesOf(wanted),
     onFailure: (error) => {
@@ -70,6 +73,10 @@ async function start(wanted: readonly ProcessName[], config: Config, log: Logger
     },
   };
 }
+
+/** Nobody else listens on that port of this machine or container, so whoever had this name is this process before it died. */
+const instanceOf = (name: string, port: number): string | undefined =>
+  port === 0 ? undefined : `${name}-${hostname()}-${port}`.replaceAll(/[^\w.-]/g, '-').slice(-200);
 
 /** Sends traces where the settings say, and answers what sends the last of them. Loaded only where it is asked for. */
 async function beginTracing(name: string, { tracing, engines }: Config, log: Logger): Promise<() => Promise<void>> {

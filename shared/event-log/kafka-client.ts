@@ -103,6 +103,26 @@ export interface KafkaBroker {
   leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>;
 }
 
+/**
+ * A broker that takes whoever joins a group for its static member of that name (KIP-345). kafkajs writes such names into
+ * requests, but leaves no way to say one.
+ */
+export function asInstance(broker: KafkaBroker, groupInstanceId: string): KafkaBroker {
+  const { lookupRequest } = broker as KafkaBroker & RequestMaker;
+  const named: RequestMaker = {
+    lookupRequest: (key, versions) => {
+      const request = lookupRequest(key, versions);
+      return (fields) => request({ ...fields, groupInstanceId });
+    },
+  };
+  return Object.assign(Object.create(broker) as KafkaBroker, named);
+}
+
+/** How kafkajs makes a request, in the newest version that it and the broker know. */
+interface RequestMaker {
+  readonly lookupRequest: (key: number, versions: unknown) => (fields: Readonly<Record<string, unknown>>) => unknown;
+}
+
 /** Connections to the brokers, and which of them leads which partition of the topics it was told of. */
 export interface KafkaCluster {
   connect(): Promise<void>;

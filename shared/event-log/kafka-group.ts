@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
 import { EngineUnavailable } from '../errors/errors.js';
 import { PROTOCOL, shareOf, shareOut, wishesOf, wishFor } from './kafka-assignment.js';
 import { Bell } from './kafka-bell.js';
 import {
+  asInstance,
   committedOffsets,
   errorType,
   idOf,
@@ -35,6 +37,8 @@ const FENCED: ReadonlySet<string> = new Set(['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENER
 export interface MemberOptions {
   readonly client: KafkaClient;
   readonly subscription: SubscribeOptions;
+  /** The name of this process, see `KafkaEventLogOptions`. */
+  readonly instanceId: string | undefined;
   /** Without a heartbeat for this long a member is dead, its partitions move on. */
   readonly sessionTimeoutMs: number;
   /** A partition that shall move waits this long for the batch in hand. */
@@ -47,6 +51,11 @@ export interface MemberOptions {
  */
 export class GroupMember {
   private readonly groupId: string;
+  /**
+   * With what it wants to read: the brokers give whoever comes under a name what it had, not what it asks for. So an upgrade
+   * that reads more is another member, and so are two of one group in a process.
+   */
+  private readonly instanceId: string | undefined;
   /** On the brokers; and back. */
   private readonly names: ReadonlyMap<string, string>;
   private readonly fetcher: Fetcher;
@@ -63,8 +72,12 @@ export class GroupMember {
   private hasJoined = false;
 
   constructor(private readonly options: MemberOptions) {
-    const { client, subscription } = options;
+    const { client, subscription, instanceId } = options;
     this.groupId = client.wire(subscription.group);
+    const topics = createHash('sha256')
+      .update([...subscription.topics].sort().join())
+      .digest('hex');
+    this.instanceId = instanceId && `${instanceId}-${topics.slice(0, 8)}`;
     this.names = new Map(subscription.topics.map((topic) => [client.wire(topic), topic]));
     this.fetcher = new Fetcher({
       client,
@@ -126,9 +139,12 @@ export class GroupMember {
 
   private async join(): Promise<Generation> {
     const { sessionTimeoutMs, rebalanceTimeoutMs, subscription } = this.options;
-    const { groupId, memberId } = this;
+    const { groupId, instanceId, memberId } = this;
     const coordinator = await this.coordinate();
-    const joined = await coordinator.joinGroup({
+    // By name only at first, to succeed whom this process was before it died. Afterwards whoever bears the name is a twin
+    // who took it from us, and we would take it from each other for ever.
+    const asked = instanceId === undefined || this.hasJoined ? coordinator : asInstance(coordinator, instanceId);
+    const joined = await asked.joinGroup({
       groupId,
       sessionTimeout: sessionTimeoutMs,
       rebalanceTimeout: rebalanceTimeoutMs,

@@ -5,6 +5,7 @@ import { silentLogger } from '../observability/logger.js';
 import { caughtUp, deferred, HOUR_MS, inbox, newGroup, rec, recs } from './contract-tools.js';
 import { eventLogContract } from './contract.js';
 import { Delivery } from './delivery.js';
+import type { KafkaEventLogOptions } from './kafka.js';
 import { KafkaClient } from './kafka-client.js';
 import { Fetcher } from './kafka-fetcher.js';
 import { Lane } from './kafka-lane.js';
@@ -18,7 +19,7 @@ import {
   testBrokers,
   withAdmin,
 } from './kafka-tools.js';
-import { RecordRefused, type Batch, type EventLog } from './port.js';
+import { RecordRefused, type Batch, type EventLog, type Subscription } from './port.js';
 
 jest.setTimeout(120_000);
 
@@ -239,6 +240,93 @@ describe('the event log on Kafka', () => {
     expect(String(errors.find((error) => String(error).includes('Snappy')))).toContain(`${namespace}.packed/0`);
     expect(box.values().filter((value) => value === 'snappy')).toEqual([]);
     await member.stop();
+  });
+});
+
+describe('a process that has a name', () => {
+  const namespace = freshNamespace();
+  /** Who has to wait for a dead member waits twice as long as `until` does. */
+  const patient = { sessionTimeoutMs: 60_000, rebalanceTimeoutMs: 60_000 };
+  const named = (more: Partial<KafkaEventLogOptions> = {}): Promise<EventLog> =>
+    openTestLog(namespace, { instanceId: 'worker-host-4013', ...patient, ...more });
+  afterAll(() => removeKafkaNamespace(namespace));
+
+  test('goes on with its partitions when it was killed, long before its session has run out', async () => {
+    const line = new CuttableLine();
+    const [killed, other] = [await named({ socketFactory: line.socketFactory }), await openTestLog(namespace)];
+    await other.ensureTopics([spec('lives', 4)]);
+    const subscription = { group: newGroup(), topics: ['lives'] };
+    const [before, beside, after] = [inbox(), inbox(), inbox()];
+    await killed.subscribe({ ...subscription, onBatches: before.onBatches });
+    const neighbour = await other.subscribe({ ...subscription, onBatches: beside.onBatches });
+    await until(async () => {
+      await other.append(recs('lives', 20, (i) => ({ key: `k${i}` })));
+      return before.records.length > 0 && beside.records.length > 0;
+    });
+    line.cut();
+    const again = await named();
+    let member: Subscription | undefined;
+    void again.subscribe({ ...subscription, onBatches: after.onBatches }).then((joined) => (member = joined));
+    await until(() => member);
+    await other.append(recs('lives', 20, (i) => ({ key: `k${i}`, value: 'after' })));
+    await until(() => new Set(after.values()).has('after'));
+    await caughtUp(neighbour);
+    // Everybody has what they had: nobody else had to stop for it.
+    const partitions = (box: typeof before): Set<number> => new Set(box.records.map(({ partition }) => partition));
+    expect([...partitions(after)].filter((partition) => !partitions(before).has(partition))).toEqual([]);
+    await Promise.all([member?.stop(), neighbour.stop()]);
+    await Promise.all([killed, other, again].map((one) => one.close()));
+  });
+
+  test('may be several members of a group, for topics of their own', async () => {
+    const log = await named();
+    await log.ensureTopics([spec('these', 2), spec('those', 2)]);
+    const group = newGroup();
+    const errors: unknown[] = [];
+    const boxes = [inbox(), inbox()] as const;
+    const onError = (error: unknown): void => void errors.push(error);
+    const members = [
+      await log.subscribe({ group, topics: ['these'], onBatches: boxes[0].onBatches, onError }),
+      await log.subscribe({ group, topics: ['those'], onBatches: boxes[1].onBatches, onError }),
+    ];
+    await log.append([...recs('these', 20), ...recs('those', 20)]);
+    await Promise.all([boxes[0].until(20), boxes[1].until(20), ...members.map(caughtUp)]);
+    expect(boxes.map(({ records }) => new Set(records.map(({ topic }) => topic)))).toEqual([
+      new Set(['these']),
+      new Set(['those']),
+    ]);
+    expect(errors).toEqual([]);
+    await Promise.all(members.map((member) => member.stop()));
+    await log.close();
+  });
+
+  test('shares with a twin of that name, and does not take everything back and forth', async () => {
+    const twins = [await named(), await named()];
+    await twins[0]?.ensureTopics([spec('twins', 2)]);
+    const group = newGroup();
+    const errors: unknown[] = [];
+    const boxes = twins.map(() => inbox());
+    const members = await Promise.all(
+      twins.map((twin, i) =>
+        twin.subscribe({
+          group,
+          topics: ['twins'],
+          onBatches: async (batches) => boxes[i]?.onBatches(batches),
+          onError: (error) => errors.push(error),
+        }),
+      ),
+    );
+    let round = 0;
+    await until(async () => {
+      const value = `round ${++round}`;
+      await twins[0]?.append(recs('twins', 20, (i) => ({ key: `k${i}`, value })));
+      await Promise.all(members.map(caughtUp));
+      return boxes.every((box) => box.values().includes(value));
+    });
+    const lost = errors.filter((error) => String(error).includes('has gone on without this member'));
+    expect(lost.length).toBeLessThanOrEqual(1);
+    await Promise.all(members.map((member) => member.stop()));
+    await Promise.all(twins.map((twin) => twin.close()));
   });
 });
 

@@ -29,6 +29,11 @@ import type {
 export interface KafkaEventLogOptions extends KafkaConnectionOptions {
   /** Copies of each topic that is made; -1, also when absent, leaves it to the brokers. */
   readonly replicationFactor?: number;
+  /**
+   * This process over all its lives: when it is killed and started again, it goes on with its partitions at once, not when
+   * the session of its last life has run out. Letters, digits, `.`, `_` and `-`; none where it has no name of its own.
+   */
+  readonly instanceId?: string | undefined;
   /** A member without a sign of life for this long is dead and its partitions move on; 10 s when absent. */
   readonly sessionTimeoutMs?: number;
   /** How long a partition that shall move to another member waits for the batch in hand; 30 s when absent. */
@@ -89,8 +94,8 @@ class KafkaEventLog implements EventLog {
     const topics = [...new Set(subscription.topics)];
     await this.known(topics);
     this.assertOpen(this.closing !== null);
-    const { sessionTimeoutMs = 10_000, rebalanceTimeoutMs = 30_000 } = this.options;
-    const member = new GroupMember({ client, subscription, sessionTimeoutMs, rebalanceTimeoutMs });
+    const { instanceId, sessionTimeoutMs = 10_000, rebalanceTimeoutMs = 30_000 } = this.options;
+    const member = new GroupMember({ client, subscription, instanceId, sessionTimeoutMs, rebalanceTimeoutMs });
     const stop = async (): Promise<void> => {
       await member.stop();
       this.open.delete(handle);
