@@ -121,7 +121,7 @@ test(`after ${KILLS} kills under load nothing accepted is lost and nothing has h
   expect((await audit(input)).problems).toEqual([]);
   expect(await running?.end('SIGTERM')).toEqual({ code: 0, signal: null });
   expect(await deadLetters()).toEqual([]);
-}, 240_000);
+}, 600_000);
 
 /** What lies in the dead-letter topics, once nobody uses the folder. */
 async function deadLetters(): Promise<string[]> {

@@ -9,6 +9,7 @@ import type { OrderState } from '../../shared/events/states.js';
 import { newId } from '../../shared/ids/ids.js';
 import { until } from '../../tests/until.js';
 import { isDue, parseCursor, type Cursor } from './cursor.js';
+import { OF_USER, ONE } from './follow-tools.js';
 import { isOpen } from './lists.js';
 import {
   moved,
@@ -23,10 +24,6 @@ import {
 } from './subscriber-tools.js';
 import { ADMIN, as, order, PAST } from './testbed.js';
 import { TIMELINE_GROUP, watermark } from './views.js';
-
-const FIELDS = '{ kind cursor order { id version } }';
-const ONE = `subscription ($id: ID!, $after: String) { orderStatusChanged(orderId: $id, after: $after) ${FIELDS} }`;
-const OF_USER = `subscription ($id: ID!, $after: String) { orderStatusChanged(userId: $id, after: $after) ${FIELDS} }`;
 
 /** An event of an order as the log has it first; relays may have appended it again later. */
 interface Logged {

@@ -1,3 +1,3 @@
 /** The tests beside this file, on MySQL. */
 process.env['TEST_DATABASE'] = 'mysql';
-await import('./balance.test.js');
+await import('./api.test.js');

@@ -1,30 +1,29 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { AnyEvent } from '../../shared/events/event.js';
-import type { OrderState, PaymentMethod, PaymentsState } from '../../shared/events/states.js';
 import { newId } from '../../shared/ids/ids.js';
-import { startSubgraph, userIdentity, type TestSubgraph } from '../../tests/subgraph.js';
+import { userIdentity } from '../../tests/subgraph.js';
 import { until } from '../../tests/until.js';
 import { SALES_ID, TREASURY_ID } from './account.js';
-import { buildBalance, type BalanceSubgraph } from './app.js';
-import { createSandboxProvider } from './provider.js';
+import {
+  balance,
+  balanceOf,
+  cancel,
+  CREATE,
+  DEPOSIT,
+  EVA,
+  eventsOf,
+  FRANK,
+  newAccount,
+  request,
+  startBalance,
+  sumOfBalances,
+  typesOf,
+  userCreated,
+} from './balance-tools.js';
 
-const CREATE =
-  'mutation ($input: CreateAccountInput!) { createAccount(input: $input) { account { id version userId balance } } }';
-const DEPOSIT =
-  'mutation ($input: DepositInput!) { deposit(input: $input) { transaction { id kind fromAccountId toAccountId amount } } }';
 const TRANSFER =
   'mutation ($input: TransferInput!) { transfer(input: $input) { transaction { id kind fromAccountId toAccountId amount } } }';
 
-const EVA = newId();
-const FRANK = newId();
-let balance: TestSubgraph<BalanceSubgraph>;
-
-beforeAll(async () => {
-  balance = await startSubgraph('balance', (deps) =>
-    buildBalance({ ...deps, provider: createSandboxProvider({ now: deps.now, delayMs: 300 }) }),
-  );
-  await balance.publish(...[EVA, FRANK].map((id) => userCreated(id)));
-});
+beforeAll(startBalance);
 afterAll(() => balance.dispose());
 
 const userDeleted = (id: string) => {
@@ -42,98 +41,11 @@ async function remove(id: string): Promise<void> {
   });
 }
 
-const userCreated = (id: string) => {
-  const at = Date.now();
-  const user = {
-    id,
-    version: 1,
-    name: 'E',
-    email: 'e@x.org',
-    role: 'USER',
-    locale: 'EN',
-    verified: false,
-    deleted: false,
-    createdAt: at,
-    updatedAt: at,
-  } as const;
-  return { type: 'user.created', subject: id, sequence: 1, data: { user } } as const;
-};
-
-async function newAccount(userId = EVA, amount?: string): Promise<string> {
-  type Created = { createAccount: { account: { id: string } } };
-  const { createAccount } = await balance.ok<Created>(CREATE, { input: { userId } });
-  const { id } = createAccount.account;
-  if (amount !== undefined) await balance.ok(DEPOSIT, { input: { accountId: id, amount } });
-  return id;
-}
-
-/** What an order says when it is to be paid, or is canceled. */
-function orderEvent(
-  type: 'order.payment_requested' | 'order.canceled',
-  {
-    id,
-    total,
-    userId = EVA,
-    method = 'CREDIT_CARD',
-    accountId = null,
-    paymentId = newId(),
-    version = 3,
-  }: {
-    readonly id: string;
-    readonly total: number;
-    readonly userId?: string;
-    readonly method?: PaymentMethod;
-    readonly accountId?: string | null;
-    readonly paymentId?: string;
-    readonly version?: number;
-  },
-) {
-  const status = type === 'order.canceled' ? 'CANCELED' : 'AWAITING_PAYMENT';
-  const order: OrderState = {
-    id,
-    version,
-    userId,
-    status,
-    items: [{ productId: newId(), name: 'Thing', quantity: 1, unitPrice: total }],
-    total,
-    payment: { paymentId, method, accountId, status: 'REQUESTED', reference: null },
-    cancelReason: null,
-    history: [{ version, status, at: 1, reason: null }],
-    deleted: false,
-    createdAt: 1,
-    updatedAt: 1,
-  };
-  return { id: newId(), type, subject: id, sequence: version, data: { order } };
-}
-
-const request = (order: Parameters<typeof orderEvent>[1]) => orderEvent('order.payment_requested', order);
-const cancel = (id: string, total = 1) => orderEvent('order.canceled', { id, total, version: 4 });
-
-const eventsOf = (subject: string): AnyEvent[] => balance.heard.filter((event) => event.subject === subject);
-const typesOf = (orderId: string): string[] =>
-  eventsOf(orderId)
-    .map(({ type }) => type)
-    .filter((type) => type.startsWith('payment.'));
-const attemptsOf = (orderId: string): PaymentsState['attempts'] => {
-  const last = eventsOf(orderId).at(-1);
-  return last !== undefined && 'payments' in last.data ? last.data.payments.attempts : [];
-};
-
-async function balanceOf(id: string): Promise<number | undefined> {
-  const [row] = await balance.database.read<{ balance: number }>('SELECT balance FROM accounts WHERE id = ?', [id]);
-  return row?.balance;
-}
-
 async function everything(): Promise<unknown> {
   const accounts = await balance.database.read('SELECT * FROM accounts ORDER BY id');
   const transactions = await balance.database.read('SELECT * FROM transactions ORDER BY id');
   const events = await balance.database.read('SELECT COUNT(*) AS count FROM outbox');
   return { accounts, transactions, events };
-}
-
-async function sumOfBalances(): Promise<number> {
-  const [row] = await balance.database.read<{ sum: number }>('SELECT SUM(balance) AS sum FROM accounts');
-  return row?.sum ?? NaN;
 }
 
 describe('accounts', () => {
@@ -374,158 +286,3 @@ describe('bad input is refused with code and field, and changes nothing', () => 
 });
 
 const between = ({ eva, frank }: { eva: string; frank: string }) => ({ fromAccountId: eva, toAccountId: frank });
-
-describe('payments by card, PIX and BOLETO', () => {
-  test('are approved at once, without touching the ledger', async () => {
-    const before = await sumOfBalances();
-    const id = newId();
-    await balance.publish(request({ id, total: 5_000, paymentId: 'p-approved' }));
-    await until(() => typesOf(id).includes('payment.completed'));
-    expect(attemptsOf(id)).toEqual([
-      {
-        paymentId: 'p-approved',
-        method: 'CREDIT_CARD',
-        accountId: null,
-        amount: 5_000,
-        status: 'COMPLETED',
-        reference: 'sandbox-p-approved',
-        reason: null,
-      },
-    ]);
-    expect(await sumOfBalances()).toBe(before);
-  });
-
-  test('are declined with the reason of the provider, and may be tried again', async () => {
-    const id = newId();
-    await balance.publish(request({ id, total: 402_02, method: 'PIX' }));
-    await until(() => typesOf(id).includes('payment.failed'));
-    expect(attemptsOf(id)).toMatchObject([{ status: 'FAILED', reason: 'PIX_REJECTED' }]);
-    await balance.publish(request({ id, total: 402_03, method: 'BOLETO', version: 5 }));
-    await until(() => typesOf(id).includes('payment.completed'));
-    expect(attemptsOf(id).map(({ status }) => status)).toEqual(['FAILED', 'COMPLETED']);
-  });
-
-  test('that are decided late stay open until then', async () => {
-    const [approved, declined] = [newId(), newId()];
-    await balance.publish(request({ id: approved, total: 202_02 }), request({ id: declined, total: 202_40 }));
-    await until(async () => (await pendingCalls()) === 2);
-    expect([typesOf(approved), typesOf(declined)]).toEqual([[], []]);
-    await until(() => typesOf(approved).length + typesOf(declined).length === 2);
-    expect([typesOf(approved), typesOf(declined)]).toEqual([['payment.completed'], ['payment.failed']]);
-  });
-
-  test('that come in after a cancel are given back', async () => {
-    const id = newId();
-    await balance.publish(request({ id, total: 202_02 }));
-    await until(async () => (await pendingCalls()) === 1);
-    await balance.publish(cancel(id, 202_02));
-    await until(() => typesOf(id).includes('payment.refunded'));
-    expect(typesOf(id)).toEqual(['payment.failed', 'payment.refunded']);
-    expect(attemptsOf(id)).toMatchObject([{ status: 'REFUNDED', reason: 'ORDER_CANCELED' }]);
-  });
-
-  test('that came in before a cancel are given back, once', async () => {
-    const id = newId();
-    const canceled = cancel(id);
-    await balance.publish(request({ id, total: 5_000 }));
-    await until(() => typesOf(id).includes('payment.completed'));
-    await balance.publish(canceled, canceled);
-    await until(() => typesOf(id).includes('payment.refunded'));
-    await settled();
-    expect(typesOf(id)).toEqual(['payment.completed', 'payment.refunded']);
-  });
-
-  test('asked for after a cancel fail; the tombstone itself is not published', async () => {
-    const id = newId();
-    await balance.publish(cancel(id));
-    await settled();
-    expect(typesOf(id)).toEqual([]);
-    await balance.publish(request({ id, total: 5_000 }));
-    await until(() => typesOf(id).includes('payment.failed'));
-    expect(attemptsOf(id)).toMatchObject([{ status: 'VOIDED', reason: 'ORDER_CANCELED' }]);
-    expect(await pendingCalls()).toBe(0);
-  });
-});
-
-describe('payments from a wallet', () => {
-  test('move the money to sales, once however often the event comes, and a cancel moves it back', async () => {
-    const eva = await newAccount(EVA, '100.00');
-    const sales = (await balanceOf(SALES_ID)) ?? NaN;
-    const id = newId();
-    const asked = request({ id, total: 2_500, method: 'WALLET', accountId: eva });
-    await balance.publish(asked, asked);
-    await until(() => typesOf(id).includes('payment.completed'));
-    expect([await balanceOf(eva), await balanceOf(SALES_ID)]).toEqual([7_500, sales + 2_500]);
-    const [{ reference } = { reference: null }] = attemptsOf(id);
-    expect(await balance.database.read('SELECT kind, amount FROM transactions WHERE id = ?', [reference])).toEqual([
-      { kind: 'PAYMENT', amount: 2_500 },
-    ]);
-
-    await balance.publish(cancel(id));
-    await until(() => typesOf(id).includes('payment.refunded'));
-    expect([await balanceOf(eva), await balanceOf(SALES_ID)]).toEqual([10_000, sales]);
-    expect(await sumOfBalances()).toBe(0);
-  });
-
-  test.each<[string, string, () => Promise<string | null>]>([
-    ['INSUFFICIENT_FUNDS', 'too little money', () => newAccount(EVA, '24.99')],
-    ['ACCOUNT_OF_ANOTHER_USER', 'the account of another', () => newAccount(FRANK, '100.00')],
-    ['ACCOUNT_OF_ANOTHER_USER', 'the account of the house', () => Promise.resolve(TREASURY_ID)],
-    ['ACCOUNT_NOT_FOUND', 'an unknown account', () => Promise.resolve(newId())],
-    ['ACCOUNT_NOT_FOUND', 'no account', () => Promise.resolve(null)],
-  ])('fail as %s with %s, and nothing moves', async (reason, _, account) => {
-    const accountId = await account();
-    const id = newId();
-    const [before] = await balance.database.read('SELECT COUNT(*) AS count FROM transactions');
-    await balance.publish(request({ id, total: 2_500, method: 'WALLET', accountId }));
-    await until(() => typesOf(id).includes('payment.failed'));
-    expect(attemptsOf(id)).toMatchObject([{ status: 'FAILED', reason }]);
-    expect(await balance.database.read('SELECT COUNT(*) AS count FROM transactions')).toEqual([before]);
-  });
-
-  test('many at once from one account take what is there and no more', async () => {
-    const eva = await newAccount(EVA, '50.00');
-    const ids = Array.from({ length: 30 }, () => newId());
-    await balance.publish(...ids.map((id) => request({ id, total: 1_000, method: 'WALLET', accountId: eva })));
-    await until(() => ids.every((id) => typesOf(id).length === 1));
-    expect(ids.filter((id) => typesOf(id)[0] === 'payment.completed')).toHaveLength(5);
-    expect(await balanceOf(eva)).toBe(0);
-    const versions = eventsOf(eva).map(({ sequence }) => sequence);
-    expect(versions).toEqual(versions.map((_, index) => index + 1));
-  });
-});
-
-test('a paid order needs no money that is not there: totals of zero complete by themselves', async () => {
-  const id = newId();
-  await balance.publish(request({ id, total: 0 }));
-  await until(() => typesOf(id).includes('payment.completed'));
-  await balance.publish(cancel(id, 0));
-  await until(() => typesOf(id).includes('payment.refunded'));
-});
-
-async function pendingCalls(): Promise<number> {
-  const sql = `SELECT COUNT(*) AS count FROM provider_calls WHERE status = 'REQUESTED' AND attempts > 0`;
-  const [row] = await balance.database.read<{ count: number }>(sql);
-  return row?.count ?? NaN;
-}
-
-/** Everything published so far has been dealt with: a later event of ours has. */
-async function settled(): Promise<void> {
-  await until(async () => {
-    const ranges = await balance.engines.eventLog.ranges('orders');
-    const records = ranges.reduce((sum, { next }) => sum + next, 0);
-    return (
-      balance.heard.filter(({ source, type }) => source === 'tributary/test' && type.startsWith('order.')).length ===
-      records
-    );
-  });
-  await until(async () => {
-    const ids = new Set(
-      balance.heard.filter(({ type }) => /^order\.(payment_requested|canceled)$/.test(type)).map(({ id }) => id),
-    );
-    const [row] = await balance.database.read<{ count: number }>(
-      `SELECT COUNT(*) AS count FROM processed_events WHERE consumer = 'balance.payments'`,
-    );
-    return row?.count === ids.size;
-  });
-}
