@@ -22,7 +22,8 @@ export default {
   testMatch: ['**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', '/dist/', '\\.(int|faults|browser)\\.test\\.ts$'],
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
-  testTimeout: 30_000,
+  // Twice what `until` waits, which says what for.
+  testTimeout: 60_000,
   // A core less leaves the second one of two idle. Suites leave modules behind, so a worker is renewed now and then.
   maxWorkers: '100%',
   workerIdleMemoryLimit: '1GB',

@@ -16,7 +16,6 @@ import { buildApp, portSettings, startApp, startProcess, type AppProcess, type P
 import { until } from './until.js';
 
 const SECRET = 'a secret of at least thirty-two characters';
-const PATIENCE = { timeoutMs: 20_000 };
 const root = process.cwd();
 const blocks = blocksOf('docs/add-a-subgraph.md');
 const blockOf = (language: string): Block => {
@@ -57,7 +56,7 @@ const startExample = async (settings: Readonly<Record<string, string>> = {}): Pr
       cwd: resolve('examples/reviews'),
     },
   );
-  await until(() => started.output().includes('Reviews at'), { ...PATIENCE, message: () => started.output() });
+  await until(() => started.output().includes('Reviews at'), { message: () => started.output() });
   return started;
 };
 
@@ -142,18 +141,18 @@ test('a subgraph of somebody else’s joins a running system, and what was under
     while (asking) answers.add(JSON.stringify(await ask(`{ product(id: "${PRODUCT}") { name } }`)));
   })();
   const before = subscribe('subscription { orderStatusChanged { status order { items { name product { name } } } } }');
-  await until(() => metric('tributary_subscribers{service="query-api",field="orderStatusChanged"} 1'), PATIENCE);
+  await until(() => metric('tributary_subscribers{service="query-api",field="orderStatusChanged"} 1'));
 
   appendFileSync(join(folder, 'supergraph.yaml'), `${here(blockOf('yaml').text)}\n`);
   const [, ...printed] = blockOf('console').text.split('\n');
   expect(compose()).toEqual({ output: printed.join('\n'), status: 0 });
-  await until(async () => (await ask('{ latestReviews { id } }')).errors === undefined, PATIENCE);
+  await until(async () => (await ask('{ latestReviews { id } }')).errors === undefined);
 
   await readOperations();
   asking = false;
   await asked;
   expect([...answers]).toEqual([JSON.stringify({ data: { product: { name: 'iPhone 15' } } })]);
-  await until(() => before.received.length >= 1, PATIENCE);
+  await until(() => before.received.length >= 1);
   expect(before.received[0]).toEqual({
     data: {
       orderStatusChanged: {
@@ -183,7 +182,7 @@ async function readOperations(): Promise<void> {
         if (message?.tag !== 'message') return true;
         // Whether the subgraph has the subscription nobody can see from here, so it is done again until it is heard.
         return until(() => messages.length > 0, { timeoutMs: 1_000 }).catch(() => false);
-      }, PATIENCE);
+      });
     } else if (tag === 'message') {
       expect({ place, answer: messages.shift() }).toEqual({ place, answer: JSON.parse(text) as unknown });
     }
@@ -201,7 +200,7 @@ test('a subgraph that checks who is asking is told so, over HTTP and over its We
   await until(async () => {
     await ask(write);
     return until(() => received.length > 0, { timeoutMs: 1_000 }).catch(() => false);
-  }, PATIENCE);
+  });
   expect(received[0]).toEqual({ data: { reviewAdded: { author: { name: 'Demo Administrator' } } } });
   stop();
   const direct = await fetch(here('http://127.0.0.1:5001/'), {
@@ -224,7 +223,7 @@ test('what a foreign subgraph refuses reaches the client with its code, and one 
   const { checks } = (await (await fetch(gateway('/readyz'))).json()) as { checks: { name: string; ok: boolean }[] };
   expect(checks.filter(({ ok }) => !ok).map(({ name }) => name)).toEqual(['reviews']);
   example = await startExample();
-  await until(async () => (await fetch(gateway('/readyz'))).status === 200, PATIENCE);
+  await until(async () => (await fetch(gateway('/readyz'))).status === 200);
 });
 
 test('SIGHUP has the file read again, and one that is broken changes nothing', async () => {
@@ -237,10 +236,10 @@ test('SIGHUP has the file read again, and one that is broken changes nothing', a
   expect((await ask('{ latestReviews { id } }')).errors).toHaveLength(1);
   writeFileSync(supergraph, withReviews);
   running.child.kill('SIGHUP');
-  await until(async () => (await ask('{ latestReviews { id } }')).errors === undefined, PATIENCE);
+  await until(async () => (await ask('{ latestReviews { id } }')).errors === undefined);
   writeFileSync(supergraph, withReviews.slice(0, 5_000));
   running.child.kill('SIGHUP');
-  await until(() => metric('tributary_supergraph_reloads_total{outcome="refused"} 1'), PATIENCE);
+  await until(() => metric('tributary_supergraph_reloads_total{outcome="refused"} 1'));
   expect((await ask('{ latestReviews { id } }')).errors).toBeUndefined();
   expect(running.output()).toContain('the supergraph is refused');
 });

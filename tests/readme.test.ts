@@ -14,9 +14,6 @@ import { blocksOf, Placeholders, textPattern, type Block } from './markdown.js';
 import { buildApp, portSettings, startApp, startProcess, type AppProcess, type PortSettings } from './process.js';
 import { until } from './until.js';
 
-/** Shorter than a test may take, so that it is told what was waited for. */
-const PATIENCE = { timeoutMs: 10_000 };
-
 const app = buildApp();
 const dataDir = mkdtempSync(join(tmpdir(), 'tributary-readme-'));
 let ports: PortSettings;
@@ -94,7 +91,7 @@ class Reader {
     await until(async () => {
       this.compare(expected, await post({ query }), answer);
       return true;
-    }, PATIENCE);
+    });
   }
 
   /** A reader needs a moment to open a tab: until then the order before it has its stock. */
@@ -105,7 +102,7 @@ class Reader {
         data: { order: { status: string } | null } | null;
       };
       return answer.data?.order?.status !== 'PENDING';
-    }, PATIENCE);
+    });
     this.unsubscribe();
     const messages: unknown[] = [];
     this.messages = messages;
@@ -116,7 +113,7 @@ class Reader {
   }
 
   private async hear(block: Block): Promise<void> {
-    await until(() => this.messages.length > 0, { ...PATIENCE, message: `the message at ${block.place}` });
+    await until(() => this.messages.length > 0, { message: `the message at ${block.place}` });
     this.compare(JSON.parse(block.text), this.messages.shift(), block);
   }
 
@@ -130,7 +127,7 @@ class Reader {
       const answer = await (await fetch(here(url))).text();
       expect({ place, answer }).toEqual({ place, answer: expect.stringMatching(textPattern(output.join('\n'))) });
       return true;
-    }, PATIENCE);
+    });
   }
 
   /** Server-sent events, until those that are printed have come. */
@@ -156,7 +153,7 @@ class Reader {
       await until(() => {
         expect({ place, output: example.output().trim() }).toEqual({ place, output: expected.join('\n') });
         return true;
-      }, PATIENCE);
+      });
     } finally {
       await example.end('SIGKILL');
     }

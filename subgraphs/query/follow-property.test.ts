@@ -267,7 +267,6 @@ class Run {
     );
     if (!connection.left) {
       await until(() => told.messages.filter((message) => ends.has(nameOf(message))).length >= ends.size, {
-        timeoutMs: 10_000,
         message: () => `${[...ends].join(', ')}; there is ${told.messages.map(nameOf).join(', ')}`,
       });
     }
