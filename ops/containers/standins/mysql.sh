@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# As the official image: the first start makes the users and runs /docker-entrypoint-initdb.d, on its socket only.
+# As the official image: the first start makes the users and runs /docker-entrypoint-initdb.d, on its socket only; and nobody
+# who connects waits for their address to be looked up.
 set -euo pipefail
 data=/var/lib/mysql
-server=(mysqld --no-defaults --user=root "--datadir=$data" --socket=/tmp/mysql.sock --secure-file-priv= --mysqlx=OFF)
+server=(mysqld --no-defaults --skip-name-resolve --host-cache-size=0 --user=root "--datadir=$data" --socket=/tmp/mysql.sock --secure-file-priv= --mysqlx=OFF)
 if [ ! -e "$data/initialized" ]; then
   find "$data" -mindepth 1 -delete
   {
