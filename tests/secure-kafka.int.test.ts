@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { EngineUnavailable } from '../shared/errors/errors.js';
 import { silentLogger } from '../shared/observability/logger.js';
-import { HOUR_MS, inbox, newGroup, recs } from '../shared/event-log/contract-tools.js';
+import { inbox, newGroup, recs, testTopic } from '../shared/event-log/contract-tools.js';
 import { SECURE_USER, startSecureBroker, type SecureBroker } from './secure-kafka.js';
 import { freshNamespace } from '../shared/event-log/kafka-tools.js';
 import { openKafkaEventLog, type KafkaEventLogOptions } from '../shared/event-log/kafka.js';
@@ -22,7 +22,7 @@ const open = (options: Pick<KafkaEventLogOptions, 'brokers' | 'tls' | 'sasl'>): 
 async function useOf(options: Parameters<typeof open>[0]): Promise<void> {
   const log = await open(options);
   try {
-    await log.ensureTopics([{ name: 'guarded', partitions: 3, retentionMs: HOUR_MS }]);
+    await log.ensureTopics([testTopic('guarded', 3)]);
     const [members, tails] = [inbox(), inbox()];
     await log.subscribe({ group: newGroup(), topics: ['guarded'], onBatches: members.onBatches });
     await log.tail({ topics: ['guarded'], from: 'start', onBatch: tails.onBatch });

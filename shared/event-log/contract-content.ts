@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from '@jest/globals';
 import { until } from '../../tests/until.js';
-import { caughtUp, HOUR_MS, inbox, newGroup, rec, recs, type Suite } from './contract-tools.js';
+import { caughtUp, HOUR_MS, inbox, newGroup, rec, recs, testTopic, type Suite } from './contract-tools.js';
 import { RecordRefused } from './port.js';
 
 /** What the log takes, keeps, and for how long. */
@@ -81,7 +81,7 @@ export function contentContract(suite: Suite): void {
   suite.promise('ensureTopics never changes the partitions of what is there', async () => {
     const topic = await suite.newTopic(3);
     await suite.log.append([rec(topic)]);
-    await suite.log.ensureTopics([{ name: topic, partitions: 5, retentionMs: HOUR_MS }]);
+    await suite.log.ensureTopics([testTopic(topic, 5)]);
     expect(await suite.log.ranges(topic)).toHaveLength(3);
     expect(await suite.everything(topic, 1)).toHaveLength(1);
   });

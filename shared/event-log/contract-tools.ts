@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { test } from '@jest/globals';
 import { until } from '../../tests/until.js';
-import type { Batch, EventLog, LogRecord, StoredRecord, SubscribeOptions, Subscription } from './port.js';
+import type { Batch, EventLog, LogRecord, StoredRecord, SubscribeOptions, Subscription, TopicSpec } from './port.js';
 
 /** One engine under test: its content outlives the logs opened on it. */
 export interface EventLogHarness {
@@ -32,6 +32,10 @@ export const REBALANCE_TIMEOUT_MS = 120_000;
 
 /** Retention of the suite's topics. */
 export const HOUR_MS = 3_600_000;
+
+/** A topic for a test. */
+export const testTopic = (name: string, partitions: number): TopicSpec => ({ name, partitions, retentionMs: HOUR_MS });
+
 export const PARTITIONS = 12;
 
 /** What the parts of the suite share: the log of the moment and the usual steps on it. Names are never used twice. */
@@ -80,7 +84,7 @@ export class Suite {
 
   async newTopic(partitions = PARTITIONS): Promise<string> {
     const topic = `t-${randomUUID()}`;
-    await this.log.ensureTopics([{ name: topic, partitions, retentionMs: HOUR_MS }]);
+    await this.log.ensureTopics([testTopic(topic, partitions)]);
     return topic;
   }
 

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { until } from '../../tests/until.js';
 import { silentLogger } from '../observability/logger.js';
-import { caughtUp, deferred, inbox, newGroup, rec, recs } from './contract-tools.js';
+import { caughtUp, deferred, inbox, newGroup, rec, recs, testTopic } from './contract-tools.js';
 import { Delivery } from './delivery.js';
 import type { KafkaEventLogOptions } from './kafka.js';
 import { KafkaClient } from './kafka-client.js';
 import { Fetcher } from './kafka-fetcher.js';
 import { Lane } from './kafka-lane.js';
-import { CuttableLine, freshNamespace, openTestLog, removeKafkaNamespace, spec, testBrokers } from './kafka-tools.js';
+import { CuttableLine, freshNamespace, openTestLog, removeKafkaNamespace, testBrokers } from './kafka-tools.js';
 import type { Batch, EventLog, Subscription } from './port.js';
 
 jest.setTimeout(120_000);
@@ -25,7 +25,7 @@ describe('a process that has a name', () => {
   test('goes on with its partitions when it was killed, long before its session has run out', async () => {
     const line = new CuttableLine();
     const [killed, other] = [await named({ socketFactory: line.socketFactory }), await openTestLog(namespace)];
-    await other.ensureTopics([spec('lives', 4)]);
+    await other.ensureTopics([testTopic('lives', 4)]);
     const subscription = { group: newGroup(), topics: ['lives'] };
     const [before, beside, after] = [inbox(), inbox(), inbox()];
     await killed.subscribe({ ...subscription, onBatches: before.onBatches });
@@ -55,7 +55,7 @@ describe('a process that has a name', () => {
 
   test('may be several members of a group, for topics of their own', async () => {
     const log = await named();
-    await log.ensureTopics([spec('these', 2), spec('those', 2)]);
+    await log.ensureTopics([testTopic('these', 2), testTopic('those', 2)]);
     const group = newGroup();
     const errors: unknown[] = [];
     const boxes = [inbox(), inbox()] as const;
@@ -77,7 +77,7 @@ describe('a process that has a name', () => {
 
   test('shares with a twin of that name, and does not take everything back and forth', async () => {
     const twins = [await named(), await named()];
-    await twins[0]?.ensureTopics([spec('twins', 2)]);
+    await twins[0]?.ensureTopics([testTopic('twins', 2)]);
     const group = newGroup();
     const errors: unknown[] = [];
     const boxes = twins.map(() => inbox());
@@ -123,7 +123,7 @@ describe('when the brokers go away', () => {
   });
 
   test('appends are refused as unavailable, and everything goes on when they are back, with nothing lost', async () => {
-    await log.ensureTopics([spec('cut', 3)]);
+    await log.ensureTopics([testTopic('cut', 3)]);
     const [grouped, tailed] = [inbox(), inbox()];
     const errors: unknown[] = [];
     const onError = (error: unknown): void => void errors.push(error);
@@ -145,7 +145,7 @@ describe('when the brokers go away', () => {
   });
 
   test('a member that still waits to join can be stopped, and nobody loses a batch by it', async () => {
-    await log.ensureTopics([spec('waited', 1)]);
+    await log.ensureTopics([testTopic('waited', 1)]);
     await log.append([rec('waited')]);
     const group = newGroup();
     const gate = deferred();
@@ -177,7 +177,7 @@ describe('when the brokers go away', () => {
   test('a log that was closed is connected to nothing, whatever was being asked', async () => {
     const way = new CuttableLine();
     const closing = await openTestLog(namespace, { socketFactory: way.socketFactory });
-    await closing.ensureTopics([spec('closing', 1)]);
+    await closing.ensureTopics([testTopic('closing', 1)]);
     way.cut();
     const asked = closing.ranges('closing').catch((error: unknown) => error);
     // By then it is under way.
@@ -190,7 +190,7 @@ describe('when the brokers go away', () => {
   });
 
   test('connections that are cut because a rebalance needs others are nobody`s error', async () => {
-    await log.ensureTopics([spec('moved', 1)]);
+    await log.ensureTopics([testTopic('moved', 1)]);
     await log.append([rec('moved')]);
     const topic = `${namespace}.moved`;
     const box = inbox();
@@ -222,7 +222,7 @@ describe('when the brokers go away', () => {
   });
 
   test('a member that was away for longer than its session commits nothing over its successor, and comes back', async () => {
-    await log.ensureTopics([spec('zombie', 2)]);
+    await log.ensureTopics([testTopic('zombie', 2)]);
     const group = newGroup();
     const gate = deferred();
     const [away, here] = [inbox(), inbox()];

@@ -2,9 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { Kafka, logLevel, type Admin, type ISocketFactory } from 'kafkajs';
 import { silentLogger } from '../observability/logger.js';
-import { HOUR_MS } from './contract-tools.js';
 import { openKafkaEventLog, type KafkaEventLogOptions } from './kafka.js';
-import type { EventLog, TopicSpec } from './port.js';
+import type { EventLog } from './port.js';
 
 /** The brokers that tests run against: `KAFKA_BROKERS`, as for the system itself. */
 export const testBrokers = (): string[] => {
@@ -18,9 +17,6 @@ export const freshNamespace = (): string => `t${randomUUID().replaceAll('-', '')
 
 export const openTestLog = (namespace: string, more: Partial<KafkaEventLogOptions> = {}): Promise<EventLog> =>
   openKafkaEventLog({ brokers: testBrokers(), namespace, clientId: 'tributary-test', log: silentLogger(), ...more });
-
-/** A topic that keeps its records for as long as any test takes. */
-export const spec = (name: string, partitions: number): TopicSpec => ({ name, partitions, retentionMs: HOUR_MS });
 
 export const plainKafka = (): Kafka => new Kafka({ brokers: testBrokers(), logLevel: logLevel.NOTHING });
 

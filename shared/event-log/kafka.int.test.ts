@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { CompressionCodecs, CompressionTypes } from 'kafkajs';
 import { until } from '../../tests/until.js';
-import { caughtUp, inbox, newGroup, rec, recs } from './contract-tools.js';
+import { caughtUp, inbox, newGroup, rec, recs, testTopic } from './contract-tools.js';
 import { eventLogContract } from './contract.js';
 import {
   CuttableLine,
@@ -10,7 +10,6 @@ import {
   openTestLog,
   plainKafka,
   removeKafkaNamespace,
-  spec,
   withAdmin,
 } from './kafka-tools.js';
 import { RecordRefused, type EventLog } from './port.js';
@@ -63,7 +62,7 @@ describe('the event log on Kafka', () => {
   };
 
   test('records of one key that are too much for one batch arrive in order', async () => {
-    await log.ensureTopics([spec('large', 2)]);
+    await log.ensureTopics([testTopic('large', 2)]);
     const large = recs('large', 5, (i) => ({ key: 'k', value: `${i}`.padEnd(400_000, 'x') }));
     await log.append([...large, rec('large', { key: 'k', value: 'last' })]);
     const values = await read('large', 6);
@@ -94,7 +93,7 @@ describe('the event log on Kafka', () => {
 
   test('processes that make the same topics at once all succeed, and make each once', async () => {
     const logs = await Promise.all([1, 2, 3].map(() => openTestLog(namespace)));
-    const specs = [1, 2, 3, 4, 5].map((i) => spec(`raced-${i}`, i));
+    const specs = [1, 2, 3, 4, 5].map((i) => testTopic(`raced-${i}`, i));
     await Promise.all(logs.map((one) => one.ensureTopics(specs)));
     for (const { name, partitions } of specs) expect(await log.ranges(name)).toHaveLength(partitions);
     await Promise.all(logs.map((one) => one.close()));
@@ -112,7 +111,7 @@ describe('the event log on Kafka', () => {
   test('namespaces share brokers and nothing else', async () => {
     const fresh = freshNamespace();
     const other = await openTestLog(fresh);
-    await Promise.all([log, other].map((one) => one.ensureTopics([spec('shared', 1)])));
+    await Promise.all([log, other].map((one) => one.ensureTopics([testTopic('shared', 1)])));
     await log.append([rec('shared')]);
     expect(await other.ranges('shared')).toEqual([{ partition: 0, first: 0, next: 0 }]);
     await other.close();
@@ -120,7 +119,7 @@ describe('the event log on Kafka', () => {
   });
 
   test('ranges see every append that ended before they were asked, however many ask at once', async () => {
-    await log.ensureTopics([spec('asked', 1)]);
+    await log.ensureTopics([testTopic('asked', 1)]);
     let appended = 0;
     await Promise.all(
       [1, 2, 3, 4, 5].map(async () => {
@@ -135,7 +134,7 @@ describe('the event log on Kafka', () => {
   });
 
   test('a handler that throws a TypeError is called again like any other', async () => {
-    await log.ensureTopics([spec('thrown', 1)]);
+    await log.ensureTopics([testTopic('thrown', 1)]);
     const box = inbox();
     let failures = 3;
     const member = await log.subscribe({
@@ -153,11 +152,11 @@ describe('the event log on Kafka', () => {
   });
 
   test('appending goes on after a topic was made anew', async () => {
-    await log.ensureTopics([spec('anew', 1)]);
+    await log.ensureTopics([testTopic('anew', 1)]);
     for (let i = 0; i < 3; i++) await log.append([rec('anew')]);
     await withAdmin((admin) => admin.deleteTopics({ topics: [`${namespace}.anew`] }));
     await until(async () => {
-      await log.ensureTopics([spec('anew', 1)]);
+      await log.ensureTopics([testTopic('anew', 1)]);
       const [range] = await log.ranges('anew');
       return range?.next === 0;
     });
@@ -169,7 +168,7 @@ describe('the event log on Kafka', () => {
   });
 
   test('a group and a tail that were behind what is kept go on at the first record there, and say so', async () => {
-    await log.ensureTopics([spec('dropped', 1)]);
+    await log.ensureTopics([testTopic('dropped', 1)]);
     await log.append(recs('dropped', 10));
     const group = newGroup();
     const errors: unknown[] = [];
@@ -198,7 +197,7 @@ describe('the event log on Kafka', () => {
   });
 
   test('gzip is read; a codec that is not stops its partition only, and says so', async () => {
-    await log.ensureTopics([spec('packed', 2)]);
+    await log.ensureTopics([testTopic('packed', 2)]);
     const original = CompressionCodecs[CompressionTypes.Snappy];
     const foreign = plainKafka().producer({ createPartitioner: () => () => 0 });
     await foreign.connect();

@@ -26,11 +26,15 @@ const attemptsOf = (orderId: string): PaymentsState['attempts'] => {
   return last !== undefined && 'payments' in last.data ? last.data.payments.attempts : [];
 };
 
-async function pendingCalls(): Promise<number> {
-  const sql = `SELECT COUNT(*) AS count FROM provider_calls WHERE status = 'REQUESTED' AND attempts > 0`;
+async function count(sql: string): Promise<number> {
   const [row] = await balance.database.read<{ count: number }>(sql);
   return row?.count ?? NaN;
 }
+
+const transactions = (): Promise<number> => count('SELECT COUNT(*) AS count FROM transactions');
+
+const pendingCalls = (): Promise<number> =>
+  count(`SELECT COUNT(*) AS count FROM provider_calls WHERE status = 'REQUESTED' AND attempts > 0`);
 
 /** What was published so far has been dealt with, and what came of that has been heard. */
 async function settled(): Promise<void> {
@@ -42,24 +46,13 @@ async function settled(): Promise<void> {
     const ids = new Set(
       balance.heard.filter(({ type }) => /^order\.(payment_requested|canceled)$/.test(type)).map(({ id }) => id),
     );
-    const [row] = await balance.database.read<{ count: number }>(
-      `SELECT COUNT(*) AS count FROM processed_events WHERE consumer = 'balance.payments'`,
-    );
-    return row?.count === ids.size;
+    const handled = `SELECT COUNT(*) AS count FROM processed_events WHERE consumer = 'balance.payments'`;
+    return (await count(handled)) === ids.size;
   });
-  await until(async () => {
-    const [row] = await balance.database.read<{ count: number }>(
-      `SELECT (SELECT COUNT(*) FROM provider_calls WHERE status = 'REQUESTED')
-            + (SELECT COUNT(*) FROM outbox WHERE published_at IS NULL) AS count`,
-    );
-    return row?.count === 0;
-  });
+  const underWay = `SELECT (SELECT COUNT(*) FROM provider_calls WHERE status = 'REQUESTED')
+                         + (SELECT COUNT(*) FROM outbox WHERE published_at IS NULL) AS count`;
+  await until(async () => (await count(underWay)) === 0);
   await until(async () => heard((type) => type.startsWith('payment.')) === (await recordsOf('payments')));
-}
-
-async function transactions(): Promise<number | undefined> {
-  const [row] = await balance.database.read<{ count: number }>('SELECT COUNT(*) AS count FROM transactions');
-  return row?.count;
 }
 
 describe('payments by card, PIX and BOLETO', () => {
